@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import requests
+from samtranslator.plugins.globals.globals import Globals
 from samtranslator.yaml_helper import yaml_parse
 
 from scripts.local_aws import CREDENTIALS, REGION
@@ -114,26 +115,50 @@ def load_function(rule: str, template: Path = BUILD / "template.yaml") -> Functi
     source = yaml_parse((ROOT / "template.yaml").read_text())
     for name, resource in source["Resources"].items():
         if resource["Properties"].get("CodeUri", "").strip("/") == rule:
-            properties = {
-                **built["Globals"]["Function"],
-                **built["Resources"][name]["Properties"],
-            }
+            properties = Globals(built).merge(
+                resource["Type"], built["Resources"][name]["Properties"], name
+            )
             break
     else:
         raise ValueError(f"rule must be a folder of template.yaml's functions, not {rule!r}.")
     defaults = {name: each["Default"] for name, each in built["Parameters"].items()}
+    variables = properties["Environment"]["Variables"]
     return Function(
         folder=template.parent / properties["CodeUri"],
         handler=properties["Handler"],
         timeout=properties["Timeout"],
         memory=properties["MemorySize"],
         environment={
-            name: str(defaults[value["Ref"]] if isinstance(value, dict) else value)
-            for name, value in properties["Environment"]["Variables"].items()
+            name: str(resolve(value, built["Conditions"], defaults))
+            for name, value in variables.items()
         },
         log_format=properties["LoggingConfig"]["LogFormat"],
         log_level=properties["LoggingConfig"]["ApplicationLogLevel"],
     )
+
+
+def resolve(  # noqa: PLR0911  # one return for each intrinsic function
+    value: Any, conditions: dict[str, Any], parameters: dict[str, Any]
+) -> Any:
+    """Return what a value of the template means with these parameters."""
+
+    def meaning(part: Any) -> Any:
+        return resolve(part, conditions, parameters)
+
+    match value:
+        case {"Ref": name}:
+            return parameters[name]
+        case {"Condition": name}:
+            return meaning(conditions[name])
+        case {"Fn::If": [name, chosen, otherwise]}:
+            return meaning(chosen if meaning({"Condition": name}) else otherwise)
+        case {"Fn::Equals": [left, right]}:
+            return meaning(left) == meaning(right)
+        case {"Fn::Not": [part]}:
+            return not meaning(part)
+        case {"Fn::Or": parts}:
+            return any(meaning(part) for part in parts)
+    return value
 
 
 def find_emulator() -> Path | None:

@@ -103,20 +103,25 @@ def describe(instance: Instance, partition: str, account_id: str, region: str) -
     }
 
 
-def launch(endpoint: str, instance_id: str, instance_type: str, **credentials: str) -> None:
+def launch(
+    endpoint: str, instance_id: str, instance_type: str, session: boto3.Session | None = None
+) -> None:
     """Launch an instance in moto (API: RunInstances) under the id that an event names."""
-    ec2 = boto3.client(
-        "ec2", REGION, endpoint_url=endpoint, **(credentials or client_credentials())
-    )  # type: ignore[call-overload]
+    ec2: Any = (session or start_session(CREDENTIALS)).client("ec2", endpoint_url=endpoint)
     with mock.patch("moto.ec2.models.instances.random_instance_id", return_value=instance_id):
         ec2.run_instances(
             ImageId="ami-12c6146b", InstanceType=instance_type, MinCount=1, MaxCount=1
         )
 
 
-def client_credentials() -> dict[str, str]:
-    """Return the stand-in's credentials as arguments of a client."""
-    return {name.lower(): value for name, value in CREDENTIALS.items()}
+def start_session(credentials: dict[str, str]) -> boto3.Session:
+    """Return a session with credentials written as environment variables."""
+    return boto3.Session(
+        credentials["AWS_ACCESS_KEY_ID"],
+        credentials["AWS_SECRET_ACCESS_KEY"],
+        credentials["AWS_SESSION_TOKEN"],
+        REGION,
+    )
 
 
 class LocalAws:
