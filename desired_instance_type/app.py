@@ -1,14 +1,12 @@
 """AWS Config rule: is an EC2 instance of a wanted type.
 
-Trigger     configuration changes, oversized ones too; scope AWS::EC2::Instance
-Parameter   desiredInstanceType: the wanted types, separated by commas, with the wildcards
-            * and ?; for example {"desiredInstanceType": "t3.*, m5.large"}
-Verdicts    COMPLIANT       the instance type is one of those wanted
-            NON_COMPLIANT   it is not
-            NOT_APPLICABLE  deleted, not recorded, out of the rule's scope, or no EC2 instance
+Trigger    configuration changes, oversized ones too; scope AWS::EC2::Instance
+Parameter  desiredInstanceType: wanted types with commas between, * and ? as wildcards;
+           for example {"desiredInstanceType": "t3.*, m5.large"}
+Verdicts   COMPLIANT: the instance type is wanted; NON_COMPLIANT: it is not;
+           NOT_APPLICABLE: deleted, not recorded, out of scope, or no EC2 instance
 
-It follows the change-triggered example of AWS's developer guide function by function; the README
-lists where it differs and why.
+The README lists where it differs from the change-triggered example of AWS's developer guide.
 """
 
 from __future__ import annotations
@@ -56,9 +54,9 @@ MAX_HISTORY_PAGES = 5
 def lambda_handler(event: Object, context: object) -> list[Evaluation]:
     """Judge the instance of one notification; return the evaluation sent to AWS Config.
 
-    Reads `invokingEvent`, `ruleParameters`, `resultToken`, `eventLeftScope`, and in assume-role
-    mode `executionRoleArn`, `accountId` (guide: Example Events for AWS Config Rules). ValueError:
-    bad input. RuntimeError: AWS Config lags or took no evaluation. ClientError: AWS's own.
+    Reads `invokingEvent`, `ruleParameters`, `resultToken`, `eventLeftScope`; to assume a role
+    `executionRoleArn`, `accountId` (guide: Example Events for AWS Config Rules). ValueError: bad
+    input. RuntimeError: AWS Config lags or took no evaluation. ClientError: AWS's own.
     """
     invoking_event, rule_parameters = parse_event(event)
     item = get_configuration_item(invoking_event, event)
@@ -96,8 +94,9 @@ def is_oversized_changed_notification(message_type: str | None) -> bool:
 def check_configuration_item(invoking_event: Object, name: str) -> Object:
     """Return the configuration item or summary in field `name`, its fields checked."""
     item: Object = check_defined(invoking_event.get(name), name, dict)
-    for field in ("resourceType", "resourceId"):
-        check_defined(item.get(field), field, str)
+    for field, longest in (("resourceType", 256), ("resourceId", 768)):
+        if len(check_defined(item.get(field), field, str)) > longest:
+            raise bad_input(field, f"at most {longest} characters", item[field])
     check_time(item.get("configurationItemCaptureTime"), "configurationItemCaptureTime")
     if (status := item.get("configurationItemStatus")) not in STATUSES:
         raise bad_input("configurationItemStatus", f"one of {', '.join(STATUSES)}", status)
@@ -227,6 +226,8 @@ def check_defined(reference: Any, reference_name: str, kind: type = object) -> A
     if not reference or not isinstance(reference, kind):
         noun = {"str": "string", "dict": "object"}.get(kind.__name__, "value")
         raise bad_input(reference_name, f"a non-empty {noun}", reference)
+    if isinstance(reference, str) and re.search("[\ud800-\udfff]", reference):
+        raise bad_input(reference_name, "Unicode text", reference)
     return reference
 
 
@@ -283,10 +284,7 @@ def get_client(service: str, event: Object) -> Any:
 
 
 def get_role_arn(event: Object) -> str:
-    """Return the role to assume in the event's account: EXECUTION_ROLE_NAME, or the event's own.
-
-    Reads `executionRoleArn` and `accountId`, which must agree.
-    """
+    """Return the role to assume: EXECUTION_ROLE_NAME in the event's account, or the event's."""
     role_arn = check_defined(event.get("executionRoleArn"), "executionRoleArn", str)
     match = ROLE_ARN.fullmatch(role_arn)
     if not match:
@@ -324,10 +322,7 @@ def build_client(service: str, role_arn: str | None = None) -> Any:
 
 
 def get_assume_role_credentials(role_arn: str) -> Object:
-    """Return temporary credentials of the role (API: AssumeRole).
-
-    The ClientError of a failure is a new one, without the role's ARN and account.
-    """
+    """Return credentials of the role (API: AssumeRole); errors come without ARN and account."""
     request = {"RoleArn": role_arn, "RoleSessionName": "configLambdaExecution"}
     try:
         return dict(build_client("sts").assume_role(**request)["Credentials"])

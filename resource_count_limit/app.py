@@ -10,8 +10,7 @@ Verdicts    COMPLIANT       at most maxCount resources
 The count is what AWS Config has discovered in one account and Region: 0 of a type that it does not
 support or discover, and old where the recorder is stopped.
 
-It follows the periodic example of AWS's developer guide function by function; the README lists
-where it differs and why.
+The README lists where it differs from the periodic example of AWS's developer guide.
 """
 
 from __future__ import annotations
@@ -183,6 +182,8 @@ def check_defined(reference: Any, reference_name: str, kind: type = object) -> A
     if not reference or not isinstance(reference, kind):
         noun = {"str": "string", "dict": "object"}.get(kind.__name__, "value")
         raise bad_input(reference_name, f"a non-empty {noun}", reference)
+    if isinstance(reference, str) and re.search("[\ud800-\udfff]", reference):
+        raise bad_input(reference_name, "Unicode text", reference)
     return reference
 
 
@@ -239,10 +240,7 @@ def get_client(service: str, event: Object) -> Any:
 
 
 def get_role_arn(event: Object) -> str:
-    """Return the role to assume in the event's account: EXECUTION_ROLE_NAME, or the event's own.
-
-    Reads `executionRoleArn` and `accountId`, which must agree.
-    """
+    """Return the role to assume: EXECUTION_ROLE_NAME in the event's account, or the event's."""
     role_arn = check_defined(event.get("executionRoleArn"), "executionRoleArn", str)
     match = ROLE_ARN.fullmatch(role_arn)
     if not match:
@@ -280,10 +278,7 @@ def build_client(service: str, role_arn: str | None = None) -> Any:
 
 
 def get_assume_role_credentials(role_arn: str) -> Object:
-    """Return temporary credentials of the role (API: AssumeRole).
-
-    The ClientError of a failure is a new one, without the role's ARN and account.
-    """
+    """Return credentials of the role (API: AssumeRole); errors come without ARN and account."""
     request = {"RoleArn": role_arn, "RoleSessionName": "configLambdaExecution"}
     try:
         return dict(build_client("sts").assume_role(**request)["Credentials"])

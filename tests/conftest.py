@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import itertools
 import json
 import os
 import time
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 RULES = ("desired_instance_type", "resource_count_limit")
-NUMBER = itertools.count()
 
 
 class Load(Protocol):
@@ -62,9 +60,7 @@ def load(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Loa
             monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
-        spec = importlib.util.spec_from_file_location(
-            f"{rule}_{next(NUMBER)}", ROOT / rule / "app.py"
-        )
+        spec = importlib.util.spec_from_file_location(f"{rule}.app", ROOT / rule / "app.py")
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)

@@ -10,7 +10,7 @@ import json
 import re
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -67,12 +67,14 @@ class FakeAws(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.calls: list[Call] = []
         self.connections = 0
+        self.attempts: Counter[str] = Counter()
         self.faults: dict[str, list[Fault]] = defaultdict(list)
         self.history: list[dict[str, Any]] = []
         self.empty_history_pages = 0
         self.fleet = 0
         self.page_sizes: list[int] = []
         self.session = timedelta(hours=1)
+        self.state: dict[str, Any] = {}
         self.answers: dict[str, Callable[[dict[str, Any]], Answer]] = {
             "PutEvaluations": lambda _: {"FailedEvaluations": []},
             "GetResourceConfigHistory": self.get_history,
@@ -143,6 +145,7 @@ class Handler(BaseHTTPRequestHandler):
     """Speaks JSON 1.1 for AWS Config and the query protocol for STS."""
 
     protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 16  # one packet for an answer, not one for each of its parts
     server: FakeAws
 
     def setup(self) -> None:
@@ -159,6 +162,7 @@ class Handler(BaseHTTPRequestHandler):
             service, operation = "sts", parameters.pop("Action")
             parameters.pop("Version")
         self.query = service == "sts"
+        self.server.attempts[operation] += 1
         if self.fail(operation):
             return
         if problem := check(service, operation, parameters):

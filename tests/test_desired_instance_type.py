@@ -137,6 +137,12 @@ def test_whole_name_is_matched(
     assert desired in evaluation["Annotation"]
 
 
+def test_longest_id_is_reported_whole(load: Load, aws: FakeAws) -> None:
+    evaluation = judge(load, with_item(resourceId="i" * 768, resourceType="A" * 256))
+    assert aws.evaluations[0]["ComplianceResourceId"] == "i" * 768
+    assert evaluation["ComplianceResourceType"] == "A" * 256
+
+
 def test_long_annotation_is_cut(load: Load, aws: FakeAws) -> None:
     evaluation = judge(load, with_desired("m5.large," * 90))
     assert len(evaluation["Annotation"]) == 256
@@ -171,7 +177,10 @@ def test_absent_parameters_do_not_matter_for_a_deleted_instance(load: Load, aws:
         pytest.param({"resourceId": ...}, "resourceId must be", id="no id"),
         pytest.param({"resourceId": ""}, "resourceId must be .*, not ''", id="empty id"),
         pytest.param({"resourceId": 5}, "resourceId must be .*, not 5", id="id of the wrong kind"),
+        pytest.param({"resourceId": "i" * 769}, "resourceId must be at most 768", id="long id"),
+        pytest.param({"resourceId": "i-\udfff"}, "resourceId must be Unicode text", id="no text"),
         pytest.param({"resourceType": ...}, "resourceType must be", id="no type"),
+        pytest.param({"resourceType": "A" * 257}, "resourceType must be at most 256", id="long"),
         pytest.param({"configurationItemStatus": ...}, "Status must be one of", id="no status"),
         pytest.param({"configurationItemStatus": "Fine"}, "not 'Fine'", id="unknown status"),
         pytest.param({"configuration": ...}, "configuration must be", id="no configuration"),

@@ -50,6 +50,7 @@ def test_block_is_the_same_to_the_letter(rule: str) -> None:
         pytest.param("resultToken", ..., "resultToken must be", id="token missing"),
         pytest.param("resultToken", "", "resultToken must be", id="token empty"),
         pytest.param("resultToken", ["t"], "resultToken must be", id="token of the wrong kind"),
+        pytest.param("resultToken", "t\ud800", "resultToken must be Unicode text", id="no text"),
         pytest.param("invokingEvent", ..., "invokingEvent must be JSON text", id="no event"),
         pytest.param("invokingEvent", "", "invokingEvent must be JSON text, not ''", id="empty"),
         pytest.param("invokingEvent", "{", "must be JSON text, not '{'", id="broken JSON"),
