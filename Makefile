@@ -6,9 +6,10 @@ export SAM_CLI_TELEMETRY := 0
 DEV := .venv/bin
 SAM := .venv-sam/bin
 OLDEST := .venv-oldest/bin
+MUTANTS := .venv-mutants/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test clean
+.PHONY: help run test bench mutants clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | column -t -s '|'
@@ -24,8 +25,15 @@ test: .venv/ready .venv-oldest/ready .aws-sam/build/template.yaml  ## check styl
 	$(DEV)/pytest --quiet --cov
 	$(OLDEST)/pytest --quiet
 
+bench: .venv/ready .aws-sam/build/template.yaml  ## measure against the bare SDK call and against rdklib
+	@$(DEV)/python -m scripts.bench
+
+mutants: .venv-mutants/ready  ## mutate both handlers and list what no test notices (half an hour)
+	$(MUTANTS)/mutmut run
+	$(MUTANTS)/python -m scripts.check_mutants
+
 clean:  ## remove what the other commands made
-	rm -rf .aws-sam .venv .venv-sam .venv-oldest .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .aws-sam .venv .venv-mutants .venv-oldest .venv-sam mutants .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 .aws-sam/build/template.yaml: .venv-sam/ready template.yaml samconfig.toml desired_instance_type/app.py resource_count_limit/app.py
 	@echo "sam build"
@@ -50,4 +58,10 @@ clean:  ## remove what the other commands made
 	@$(PYTHON) -m venv --clear .venv-oldest
 	@$(OLDEST)/pip install --requirement requirements-dev.txt | sed -n 's/^Collecting/  &/p'
 	@$(OLDEST)/pip install --requirement requirements-oldest.txt | sed -n 's/^Collecting/  &/p'
+	@touch $@
+
+.venv-mutants/ready: requirements-dev.txt requirements-mutants.txt
+	@echo "Installing the tools for mutation testing into .venv-mutants (a minute, once)"
+	@$(PYTHON) -m venv --clear .venv-mutants
+	@$(MUTANTS)/pip install --requirement requirements-dev.txt --requirement requirements-mutants.txt | sed -n 's/^Collecting/  &/p'
 	@touch $@

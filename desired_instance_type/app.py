@@ -9,8 +9,6 @@ Verdicts   COMPLIANT: the instance type is wanted; NON_COMPLIANT: it is not;
 The README lists where it differs from the change-triggered example of AWS's developer guide.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import os
@@ -18,23 +16,19 @@ import re
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
-from functools import cache
+from functools import lru_cache
 from itertools import islice
 from reprlib import Repr
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.credentials import DeferredRefreshableCredentials
 from botocore.exceptions import ClientError
 
-if TYPE_CHECKING:
-    from mypy_boto3_config.literals import ComplianceTypeType
-    from mypy_boto3_config.type_defs import EvaluationTypeDef as Evaluation
-
 Object = dict[str, Any]
+Evaluation = dict[str, str]
 
 CHANGE = "ConfigurationItemChangeNotification"
 OVERSIZED_CHANGE = f"Oversized{CHANGE}"
@@ -47,7 +41,7 @@ EVENT_NAMES = {
     "configurationItemMD5Hash": "configurationStateMd5Hash",
     "version": "configurationItemVersion",
 }
-# A page may be empty and not the last, but it spans days and the time asked for three seconds.
+# An empty page need not be the last, but pages span days and we ask for three seconds.
 MAX_HISTORY_PAGES = 5
 
 
@@ -60,10 +54,10 @@ def lambda_handler(event: Object, context: object) -> list[Evaluation]:
     """
     invoking_event, rule_parameters = parse_event(event)
     item = get_configuration_item(invoking_event, event)
-    compliance_type: ComplianceTypeType = "NOT_APPLICABLE"
+    compliance_type = "NOT_APPLICABLE"
     if is_applicable(item, event):
         compliance_type = evaluate_change_notification_compliance(item, rule_parameters)
-    evaluation: Evaluation = {
+    evaluation = {
         "ComplianceResourceType": item["resourceType"],
         "ComplianceResourceId": item["resourceId"],
         "ComplianceType": compliance_type,
@@ -85,14 +79,14 @@ def get_configuration_item(invoking_event: Object, event: Object | None = None) 
 
 
 def is_oversized_changed_notification(message_type: str | None) -> bool:
-    """Return whether the event holds a summary alone; ValueError if it notifies no change."""
+    """Return whether the event holds a summary alone; ValueError if it is no change."""
     if message_type not in (CHANGE, OVERSIZED_CHANGE):
         raise bad_input("messageType", f"{CHANGE} or {OVERSIZED_CHANGE}", message_type)
     return message_type == OVERSIZED_CHANGE
 
 
 def check_configuration_item(invoking_event: Object, name: str) -> Object:
-    """Return the configuration item or summary in field `name`, its fields checked."""
+    """Return the item or summary in field `name`, what we need of it checked."""
     item: Object = check_defined(invoking_event.get(name), name, dict)
     for field, longest in (("resourceType", 256), ("resourceId", 768)):
         if len(check_defined(item.get(field), field, str)) > longest:
@@ -106,11 +100,11 @@ def check_configuration_item(invoking_event: Object, name: str) -> Object:
 def get_configuration(
     resource_type: str, resource_id: str, capture_time: str, event: Object | None = None
 ) -> Object:
-    """Return the configuration captured then or later (API: GetResourceConfigHistory).
+    """Return the configuration captured then or later; RuntimeError if there is none yet.
 
-    RuntimeError if the history has none yet.
+    Source: API GetResourceConfigHistory.
     """
-    # botocore before 1.43 cuts times to whole seconds: these are whole already, and wide enough.
+    # botocore before 1.43 cuts times to whole seconds: these are whole, and wide enough.
     notified = check_time(capture_time, "configurationItemCaptureTime").replace(microsecond=0)
     pages = (
         get_client("config", event or {})
@@ -172,7 +166,7 @@ def has_left_scope(event: Object) -> bool:
 
 def evaluate_change_notification_compliance(
     configuration_item: Object, rule_parameters: Object
-) -> ComplianceTypeType:
+) -> str:
     """Return the verdict on a resource that exists and is in scope."""
     if configuration_item["resourceType"] != INSTANCE:
         return "NOT_APPLICABLE"
@@ -207,7 +201,9 @@ CLIENT_CONFIG = Config(
     read_timeout=7,
     retries={"mode": "standard", "total_max_attempts": 3},
 )
+SESSION = botocore.session.get_session()
 LOGGER = logging.getLogger(__name__)
+logging.getLogger("botocore").setLevel(logging.WARNING)  # its debug log holds result tokens
 ROLE_ARN = re.compile(r"arn:(aws[a-z-]*):iam::([0-9]{12}):role/(\S+)")
 SHORT = Repr(maxstring=100, maxother=100)
 TIME = re.compile(r"[12]\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)", re.ASCII)
@@ -240,7 +236,7 @@ def check_time(text: Any, name: str) -> datetime:
 
 
 def parse_object(text: Any, name: str) -> Object:
-    """Return the object that the JSON text in field `name` holds; ValueError if it holds none."""
+    """Return the object in the JSON text of field `name`; ValueError if there is none."""
     try:
         parsed = json.loads(text)
     except (TypeError, ValueError, RecursionError) as ex:
@@ -259,7 +255,7 @@ def parse_event(event: Any) -> tuple[Object, Object]:
 
 
 def annotate(text: str) -> str:
-    """Return the text as an annotation: 256 characters at most (API: Evaluation)."""
+    """Return the text, cut to the length of an annotation (API: Evaluation)."""
     return text if len(text) <= 256 else text[:255] + "…"
 
 
@@ -299,11 +295,11 @@ def get_role_arn(event: Object) -> str:
     return f"arn:{partition}:iam::{account_id}:role/{name}"
 
 
-@cache
+@lru_cache(maxsize=200)  # a role takes half a megabyte
 def build_client(service: str, role_arn: str | None = None) -> Any:
-    """Return the one client of this service and role, kept as long as the process."""
+    """Return the client of this service and role, kept across invocations."""
     if role_arn is None:
-        return boto3.client(service, config=CLIENT_CONFIG)  # type: ignore[call-overload]
+        return SESSION.create_client(service, config=CLIENT_CONFIG)
 
     def refresh() -> dict[str, str]:
         credentials = get_assume_role_credentials(role_arn)
@@ -317,6 +313,8 @@ def build_client(service: str, role_arn: str | None = None) -> Any:
     credentials = DeferredRefreshableCredentials(refresh, "sts-assume-role")
     provider = SimpleNamespace(load_credentials=lambda: credentials)
     session = botocore.session.get_session()
+    # The loader keeps nine megabytes of API models: one serves all roles.
+    session.register_component("data_loader", SESSION.get_component("data_loader"))
     session.register_component("credential_provider", provider)
     return session.create_client(service, config=CLIENT_CONFIG)
 
@@ -328,7 +326,7 @@ def get_assume_role_credentials(role_arn: str) -> Object:
         return dict(build_client("sts").assume_role(**request)["Credentials"])
     except ClientError as ex:
         code = ex.response["Error"]["Code"]
-    # Outside the except clause: the original error must not become the new one's context.
+    # Outside the except clause, or the original error would be the new one's context.
     LOGGER.error("AssumeRole failed", extra={"error_code": code})
     if "AccessDenied" in code:
         message = "AWS Config does not have permission to assume the IAM role."
@@ -344,6 +342,6 @@ ASSUME_ROLE_MODE = MODE.lower() == "true"
 EXECUTION_ROLE_NAME = os.environ.get("EXECUTION_ROLE_NAME", "")
 if not re.fullmatch(r"(\w[\w+=,.@/-]*)?", EXECUTION_ROLE_NAME, re.ASCII):
     raise bad_input("EXECUTION_ROLE_NAME", "a role's name or path/name", EXECUTION_ROLE_NAME)
-# Built while Lambda starts the process, so that no invocation waits for it.
+# Built at start, so that no invocation waits for it.
 build_client("sts" if ASSUME_ROLE_MODE else "config")
 # --- end of the shared block ---

@@ -13,29 +13,23 @@ support or discover, and old where the recorder is stopped.
 The README lists where it differs from the periodic example of AWS's developer guide.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import os
 import re
 from datetime import datetime
-from functools import cache
+from functools import lru_cache
 from reprlib import Repr
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.credentials import DeferredRefreshableCredentials
 from botocore.exceptions import ClientError
 
-if TYPE_CHECKING:
-    from mypy_boto3_config.literals import ComplianceTypeType
-    from mypy_boto3_config.type_defs import EvaluationTypeDef as Evaluation
-
 Object = dict[str, Any]
+Evaluation = dict[str, str]
 
 DEFAULT_RESOURCE_TYPE = "AWS::::Account"
 # As many digits as AWS Config lets all parameters of a rule have together.
@@ -121,7 +115,7 @@ def count_resource_types(
     return counted
 
 
-def evaluate_compliance(max_count: int | str, actual_count: int | str) -> ComplianceTypeType:
+def evaluate_compliance(max_count: int | str, actual_count: int | str) -> str:
     """Return the compliance type of an account that holds `actual_count` resources."""
     return "NON_COMPLIANT" if int(actual_count) > int(max_count) else "COMPLIANT"
 
@@ -138,14 +132,14 @@ def explain(resource_type: str, max_count: int, count: ResourceCount) -> str:
 
 def build_evaluation(
     resource_id: str,
-    compliance_type: ComplianceTypeType,
+    compliance_type: str,
     event: Object,
     resource_type: str = DEFAULT_RESOURCE_TYPE,
     annotation: str | None = None,
 ) -> Evaluation:
     """Return the evaluation of a resource at the time of the event's notification."""
     invoking_event = parse_object(event.get("invokingEvent"), "invokingEvent")
-    evaluation: Evaluation = {
+    evaluation = {
         "ComplianceResourceType": resource_type,
         "ComplianceResourceId": resource_id,
         "ComplianceType": compliance_type,
@@ -163,7 +157,9 @@ CLIENT_CONFIG = Config(
     read_timeout=7,
     retries={"mode": "standard", "total_max_attempts": 3},
 )
+SESSION = botocore.session.get_session()
 LOGGER = logging.getLogger(__name__)
+logging.getLogger("botocore").setLevel(logging.WARNING)  # its debug log holds result tokens
 ROLE_ARN = re.compile(r"arn:(aws[a-z-]*):iam::([0-9]{12}):role/(\S+)")
 SHORT = Repr(maxstring=100, maxother=100)
 TIME = re.compile(r"[12]\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)", re.ASCII)
@@ -196,7 +192,7 @@ def check_time(text: Any, name: str) -> datetime:
 
 
 def parse_object(text: Any, name: str) -> Object:
-    """Return the object that the JSON text in field `name` holds; ValueError if it holds none."""
+    """Return the object in the JSON text of field `name`; ValueError if there is none."""
     try:
         parsed = json.loads(text)
     except (TypeError, ValueError, RecursionError) as ex:
@@ -215,7 +211,7 @@ def parse_event(event: Any) -> tuple[Object, Object]:
 
 
 def annotate(text: str) -> str:
-    """Return the text as an annotation: 256 characters at most (API: Evaluation)."""
+    """Return the text, cut to the length of an annotation (API: Evaluation)."""
     return text if len(text) <= 256 else text[:255] + "…"
 
 
@@ -255,11 +251,11 @@ def get_role_arn(event: Object) -> str:
     return f"arn:{partition}:iam::{account_id}:role/{name}"
 
 
-@cache
+@lru_cache(maxsize=200)  # a role takes half a megabyte
 def build_client(service: str, role_arn: str | None = None) -> Any:
-    """Return the one client of this service and role, kept as long as the process."""
+    """Return the client of this service and role, kept across invocations."""
     if role_arn is None:
-        return boto3.client(service, config=CLIENT_CONFIG)  # type: ignore[call-overload]
+        return SESSION.create_client(service, config=CLIENT_CONFIG)
 
     def refresh() -> dict[str, str]:
         credentials = get_assume_role_credentials(role_arn)
@@ -273,6 +269,8 @@ def build_client(service: str, role_arn: str | None = None) -> Any:
     credentials = DeferredRefreshableCredentials(refresh, "sts-assume-role")
     provider = SimpleNamespace(load_credentials=lambda: credentials)
     session = botocore.session.get_session()
+    # The loader keeps nine megabytes of API models: one serves all roles.
+    session.register_component("data_loader", SESSION.get_component("data_loader"))
     session.register_component("credential_provider", provider)
     return session.create_client(service, config=CLIENT_CONFIG)
 
@@ -284,7 +282,7 @@ def get_assume_role_credentials(role_arn: str) -> Object:
         return dict(build_client("sts").assume_role(**request)["Credentials"])
     except ClientError as ex:
         code = ex.response["Error"]["Code"]
-    # Outside the except clause: the original error must not become the new one's context.
+    # Outside the except clause, or the original error would be the new one's context.
     LOGGER.error("AssumeRole failed", extra={"error_code": code})
     if "AccessDenied" in code:
         message = "AWS Config does not have permission to assume the IAM role."
@@ -300,6 +298,6 @@ ASSUME_ROLE_MODE = MODE.lower() == "true"
 EXECUTION_ROLE_NAME = os.environ.get("EXECUTION_ROLE_NAME", "")
 if not re.fullmatch(r"(\w[\w+=,.@/-]*)?", EXECUTION_ROLE_NAME, re.ASCII):
     raise bad_input("EXECUTION_ROLE_NAME", "a role's name or path/name", EXECUTION_ROLE_NAME)
-# Built while Lambda starts the process, so that no invocation waits for it.
+# Built at start, so that no invocation waits for it.
 build_client("sts" if ASSUME_ROLE_MODE else "config")
 # --- end of the shared block ---

@@ -79,6 +79,7 @@ class FakeAws(ThreadingHTTPServer):
             "PutEvaluations": lambda _: {"FailedEvaluations": []},
             "GetResourceConfigHistory": self.get_history,
             "ListDiscoveredResources": self.list_resources,
+            "GetComplianceDetailsByConfigRule": lambda _: {"EvaluationResults": []},
             "AssumeRole": self.assume_role,
         }
 
@@ -250,3 +251,9 @@ def start_fake_aws() -> Iterator[FakeAws]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+if __name__ == "__main__":
+    with start_fake_aws() as fake:
+        print(fake.endpoint, flush=True)  # noqa: T201
+        threading.Event().wait()

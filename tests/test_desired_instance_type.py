@@ -233,14 +233,70 @@ def test_notification_without_its_item_is_refused(
 
 @pytest.mark.parametrize("left", ["false", 0, None, "true"], ids=repr)
 def test_left_scope_of_the_wrong_kind_is_refused(left: Any, load: Load, aws: FakeAws) -> None:
-    with pytest.raises(ValueError, match="eventLeftScope must be true or false"):
+    with pytest.raises(ValueError, match="eventLeftScope") as caught:
         judge(load, {**with_item(), "eventLeftScope": left})
+    assert str(caught.value) == f"eventLeftScope must be true or false, not {left!r}."
 
 
 def test_absent_left_scope_counts_as_false(load: Load, aws: FakeAws) -> None:
     event = with_item()
     del event["eventLeftScope"]
     assert judge(load, event)["ComplianceType"] == "COMPLIANT"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"invokingEvent": {"messageType": "ScheduledNotification"}},
+            "messageType must be ConfigurationItemChangeNotification or "
+            "OversizedConfigurationItemChangeNotification, not 'ScheduledNotification'.",
+        ),
+        (
+            {"invokingEvent": {"configurationItem.configurationItemStatus": "Fine"}},
+            "configurationItemStatus must be one of OK, ResourceDiscovered, ResourceDeleted, "
+            "ResourceNotRecorded, ResourceDeletedNotRecorded, not 'Fine'.",
+        ),
+        (
+            {"invokingEvent": {"configurationItem.configurationItemCaptureTime": "then"}},
+            "configurationItemCaptureTime must be an ISO 8601 time with its offset, not 'then'.",
+        ),
+        (
+            {"invokingEvent": {"configurationItem.resourceId": "\ud800"}},
+            "resourceId must be Unicode text, not '\\ud800'.",
+        ),
+        (
+            {"invokingEvent": {"configurationItem.resourceType": 7}},
+            "resourceType must be a non-empty string, not 7.",
+        ),
+        (
+            {"invokingEvent": {"configurationItem.configuration": "x"}},
+            "configuration must be a non-empty object, not 'x'.",
+        ),
+        (
+            {"invokingEvent": {"configurationItem.configuration.instanceType": 7}},
+            "instanceType must be a non-empty string, not 7.",
+        ),
+        (
+            {"ruleParameters": {"desiredInstanceType": ", "}},
+            "desiredInstanceType must be a list of instance types, not ', '.",
+        ),
+        (
+            {"ruleParameters": {"desiredInstanceType": 7}},
+            "desiredInstanceType must be a non-empty string, not 7.",
+        ),
+    ],
+    ids=lambda value: value.split()[0] if isinstance(value, str) else "",
+)
+def test_refusal_is_one_exact_sentence(
+    changes: dict[str, dict[str, Any]], message: str, load: Load
+) -> None:
+    event = with_item()
+    for field, content in changes.items():
+        event = edit(event, field, content)
+    with pytest.raises(ValueError, match="must be") as caught:
+        judge(load, event)
+    assert str(caught.value) == message
 
 
 # Oversized notifications
@@ -320,8 +376,11 @@ def test_history_that_lags_is_an_error(
     history: list[dict[str, Any]], load: Load, aws: FakeAws
 ) -> None:
     aws.history = history
-    with pytest.raises(RuntimeError, match="AWS Config has not caught up"):
+    with pytest.raises(RuntimeError) as caught:
         judge(load, oversized())
+    assert str(caught.value) == (
+        f"AWS Config has not caught up: no configuration of i-0b16000000000005b from {NOTIFIED} on."
+    )
     assert aws.evaluations == []
 
 
@@ -352,7 +411,9 @@ def test_history_is_asked_for_seconds_and_not_years(load: Load, aws: FakeAws) ->
     assert asked["resourceId"] == "i-0b16000000000005b"
     assert asked["resourceType"] == "AWS::EC2::Instance"
     notified = datetime.fromisoformat(NOTIFIED).timestamp()
-    assert notified - 3 <= asked["earlierTime"] < notified < asked["laterTime"] <= notified + 3
+    assert asked["earlierTime"] == int(notified) - 1
+    assert asked["laterTime"] == int(notified) + 2
+    assert asked["chronologicalOrder"] == "Reverse"
 
 
 def test_unknown_resource_leaves_as_aws_error(load: Load, aws: FakeAws) -> None:
@@ -440,5 +501,9 @@ def test_documented_calls_return_what_is_documented(load: Load, aws: FakeAws) ->
     assert module.is_applicable(item, {"eventLeftScope": False}) is True
     assert module.is_applicable(item, {"eventLeftScope": True}) is False
     assert module.is_oversized_changed_notification("ConfigurationItemChangeNotification") is False
-    with pytest.raises(ValueError, match="configurationItem must be"):
+    with pytest.raises(
+        ValueError, match=r"^configurationItem must be a non-empty object, not None"
+    ):
         module.is_applicable(None, {})
+    with pytest.raises(ValueError, match=r"^configurationItemCaptureTime must be an ISO 8601 time"):
+        module.get_configuration("AWS::EC2::Instance", "i-1", "then")

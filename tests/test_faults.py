@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from tests.fake_aws import FakeAws
 
 pytestmark = pytest.mark.usefixtures("no_backoff")
-SLOW = Fault(seconds=0.4)
-READ_TIMEOUT = 0.1
+READ_TIMEOUT = 0.5
+SLOW = Fault(seconds=READ_TIMEOUT + 0.2)
 CALLS = {
     "desired_instance_type": ["AssumeRole", "GetResourceConfigHistory", "PutEvaluations"],
     "resource_count_limit": ["AssumeRole", "ListDiscoveredResources", "PutEvaluations"],
@@ -32,11 +32,12 @@ EVERY_CALL = [
 every_call = pytest.mark.parametrize(("rule", "call"), EVERY_CALL)
 
 
-def start(rule: str, load: Load, aws: FakeAws) -> Any:
-    """Load the rule so that its sample event makes all three calls, with a short read timeout."""
+def start(rule: str, load: Load, aws: FakeAws, fault: Fault | None = None) -> Any:
+    """Load the rule so that its sample event makes all three calls."""
     module = load(rule, ASSUME_ROLE_MODE="true", EXECUTION_ROLE_NAME="Evaluator")
-    module.CLIENT_CONFIG = module.CLIENT_CONFIG.merge(Config(read_timeout=READ_TIMEOUT))
-    module.build_client.cache_clear()
+    if fault is SLOW:
+        module.CLIENT_CONFIG = module.CLIENT_CONFIG.merge(Config(read_timeout=READ_TIMEOUT))
+        module.build_client.cache_clear()
     aws.history = [history_item(0)]
     aws.fleet = 250
     return module
@@ -73,7 +74,7 @@ def check_next_invocation(rule: str, module: Any, aws: FakeAws) -> None:
 def test_fault_that_passes_after_two_tries_is_not_seen(
     rule: str, call: str, fault: Fault, load: Load, aws: FakeAws
 ) -> None:
-    module = start(rule, load, aws)
+    module = start(rule, load, aws, fault)
     aws.faults[call] = [fault, fault]
     (evaluation,) = module.lambda_handler(sample(rule), None)
     assert evaluation["ComplianceType"] in ("COMPLIANT", "NON_COMPLIANT")
@@ -101,7 +102,7 @@ def test_fault_that_does_not_pass_is_an_error(
     load: Load,
     aws: FakeAws,
 ) -> None:
-    module = start(rule, load, aws)
+    module = start(rule, load, aws, fault)
     aws.faults[call] = [fault] * 9
     if call == "AssumeRole" and error is ClientError:
         message = "InternalError"  # scrubbed

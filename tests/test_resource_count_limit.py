@@ -84,8 +84,10 @@ def test_short_and_empty_pages_are_followed(load: Load, aws: FakeAws) -> None:
 def test_nothing_found_says_that_the_type_may_not_be_recorded(load: Load, aws: FakeAws) -> None:
     evaluation = judge(load, with_parameters(maxCount="0"))
     assert evaluation["ComplianceType"] == "COMPLIANT"
-    assert "0 of AWS::EC2::Instance" in evaluation["Annotation"]
-    assert "or does not record this type" in evaluation["Annotation"]
+    assert evaluation["Annotation"] == (
+        "AWS Config has discovered 0 of AWS::EC2::Instance in this account and Region, or does not "
+        "record this type; at most 0 allowed."
+    )
 
 
 @pytest.mark.parametrize(
@@ -107,8 +109,11 @@ def test_max_count_is_a_whole_number(
     ids=repr,
 )
 def test_other_max_count_is_refused(max_count: Any, load: Load, aws: FakeAws) -> None:
-    with pytest.raises(ValueError, match="maxCount must be a whole number of 0 or more, not"):
+    with pytest.raises(ValueError, match="maxCount") as caught:
         judge(load, with_parameters(maxCount=max_count))
+    assert str(caught.value) == (
+        f"maxCount must be a whole number of 0 or more, not {max_count!r}."
+    )
     assert aws.calls == []
 
 
@@ -117,6 +122,18 @@ def test_missing_resource_type_is_refused(resource_type: Any, load: Load, aws: F
     with pytest.raises(ValueError, match="applicableResourceType must be a non-empty string"):
         judge(load, with_parameters(applicableResourceType=resource_type))
     assert aws.calls == []
+
+
+def test_other_message_is_refused_in_one_exact_sentence(load: Load) -> None:
+    event = edit(with_parameters(), "invokingEvent", {"messageType": "Other"})
+    with pytest.raises(ValueError, match="messageType") as caught:
+        judge(load, event)
+    assert str(caught.value) == "messageType must be ScheduledNotification, not 'Other'."
+
+
+def test_blanks_around_the_resource_type_do_not_matter(load: Load, aws: FakeAws) -> None:
+    judge(load, with_parameters(applicableResourceType=f" {INSTANCE} "))
+    assert aws.calls[0].parameters == {"resourceType": INSTANCE, "limit": 100}
 
 
 def test_absent_parameters_are_refused(load: Load) -> None:
@@ -132,15 +149,18 @@ def test_absent_parameters_are_refused(load: Load) -> None:
 def test_account_that_is_none_is_refused(account: Any, load: Load, aws: FakeAws) -> None:
     event = {**with_parameters(), "accountId": account}
     event = {name: value for name, value in event.items() if value is not ...}
-    with pytest.raises(ValueError, match="accountId must be"):
+    with pytest.raises(ValueError, match="accountId must be") as caught:
         judge(load, event)
+    digits = account not in ("", ...) and isinstance(account, str)
+    wanted = "the 12 digits of an account" if digits else "a non-empty string"
+    assert str(caught.value) == f"accountId must be {wanted}, not {event.get('accountId')!r}."
     assert aws.calls == []
 
 
 @pytest.mark.parametrize("time", [..., None, "", "today", 1478423728], ids=repr)
 def test_time_that_is_none_is_refused(time: Any, load: Load, aws: FakeAws) -> None:
     event = edit(with_parameters(), "invokingEvent", {"notificationCreationTime": time})
-    with pytest.raises(ValueError, match="notificationCreationTime must be an ISO 8601 time"):
+    with pytest.raises(ValueError, match=r"^notificationCreationTime must be an ISO"):
         judge(load, event)
     assert aws.calls == []
 
@@ -171,3 +191,5 @@ def test_documented_evaluation_needs_no_annotation(load: Load) -> None:
         "ComplianceType": "COMPLIANT",
         "OrderingTimestamp": "2026-11-06T09:15:28.107Z",
     }
+    with pytest.raises(ValueError, match=r"^invokingEvent must be JSON text, not None"):
+        load(RULE).build_evaluation("i-1", "COMPLIANT", {})

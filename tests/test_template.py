@@ -12,7 +12,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from scripts.lambda_runtime import resolve
 from tests.conftest import ROOT, RULES, read_event
-from tests.fake_aws import load_model
+from tests.fake_aws import check, load_model
 
 TEMPLATE: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text())
 RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
@@ -241,6 +241,32 @@ def test_assumed_role_has_to_be_named(parameters: dict[str, str], accepted: bool
     applies = resolve(rule["RuleCondition"], {}, values)
     holds = resolve(rule["Assertions"][0]["Assert"], {}, values)
     assert (not applies or holds) is accepted
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_organization_rule_is_what_the_api_takes(rule: str) -> None:
+    values = {name: each["Default"] for name, each in TEMPLATE["Parameters"].items()}
+    values |= {"AWS::StackName": "config-rules"}
+    properties = dict(RESOURCES[f"{NAMES[rule]}OrganizationRule"]["Properties"])
+    metadata = dict(properties["OrganizationCustomRuleMetadata"])
+    for part in (properties, metadata):
+        for name, value in part.items():
+            if isinstance(value, dict) and "Fn::Sub" in value:
+                text = re.sub(r"\$\{([\w:]+)\}", lambda found: values[found[1]], value["Fn::Sub"])
+                part[name] = text
+    metadata["LambdaFunctionArn"] = "arn:aws:lambda:us-east-1:123456789012:function:f"
+    metadata = resolve_all(metadata, values)
+    own = get_rule(rule)
+    assert json.loads(metadata["InputParameters"]) == resolve_all(own["InputParameters"], values)
+    messages = [detail["MessageType"] for detail in own["Source"]["SourceDetails"]]
+    assert metadata["OrganizationConfigRuleTriggerTypes"] == messages
+    assert metadata["Description"] == own["Description"]
+    request = {**properties, "OrganizationCustomRuleMetadata": metadata}
+    assert check("config", "PutOrganizationConfigRule", request) == ""
+
+
+def resolve_all(part: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    return {name: resolve(value, {}, values) for name, value in part.items()}
 
 
 def test_readme_lists_the_parameters_as_the_template_has_them() -> None:
