@@ -62,15 +62,17 @@ def load_cases(paths: list[Path], rule: str | None) -> list[Case]:
 
 def find_instance(event: dict[str, Any]) -> tuple[str, str] | None:
     """Return id and type of the EC2 instance that an event says to exist, else None."""
-    invoking_event = json.loads(event["invokingEvent"])
-    item = invoking_event.get("configurationItem") or invoking_event.get("configurationItemSummary")
-    if not item or item.get("resourceType") != INSTANCE:
-        return None
-    if item.get("configurationItemStatus") not in ("OK", "ResourceDiscovered"):
-        return None
-    # A summary does not tell the type: that is what its function has to find out.
-    configuration = item.get("configuration") or {}
-    return item["resourceId"], configuration.get("instanceType", "t3.large")
+    try:
+        content = json.loads(event["invokingEvent"])
+        item = content.get("configurationItem") or content["configurationItemSummary"]
+        exists = item["configurationItemStatus"] in ("OK", "ResourceDiscovered")
+        if not exists or item["resourceType"] != INSTANCE:
+            return None
+        # A summary does not tell the type: that is what its function has to find out.
+        configuration = item.get("configuration") or {"instanceType": "t3.large"}
+        return item["resourceId"], configuration["instanceType"]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None  # no such event, or a broken one: the function says what is wrong with it
 
 
 def run_case(case: Case, runtime: Runtime, aws: LocalAws) -> Outcome:
@@ -129,7 +131,7 @@ def build_table(outcomes: list[Outcome]) -> Table:
 
 def print_outcomes(outcomes: list[Outcome]) -> None:
     """Print the table, then the stack trace of each function that failed."""
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    console = Console(width=None if sys.stdout.isatty() else 200)
     console.print(build_table(outcomes))
     for outcome in filter(lambda outcome: outcome.error, outcomes):
         print(f"\n{outcome.case.rule}/{outcome.case.name} failed with {outcome.error}")
@@ -158,3 +160,5 @@ if __name__ == "__main__":
         sys.exit(main())
     except KeyboardInterrupt:
         sys.exit(130)
+    except (OSError, ValueError) as ex:
+        sys.exit(f"make run: {ex}")

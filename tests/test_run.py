@@ -113,6 +113,23 @@ def test_failing_function_is_shown_and_fails_the_run(
     assert ("plain Python instead" in printed) is not emulated
 
 
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"invokingEvent": "{"}, "ValueError: invokingEvent must be JSON text, not '{'."),
+        ({"invokingEvent": "[]"}, "ValueError: invokingEvent must be a JSON object, not []."),
+        ({"resultToken": ""}, "ValueError: resultToken must be a non-empty string, not a str."),
+    ],
+    ids=["broken JSON", "a list", "no token"],
+)
+def test_error_shown_for_a_broken_event_is_the_functions_own(
+    changes: dict[str, Any], error: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    event = {**read_event("desired_instance_type", "compliant"), **changes}
+    assert main(["--rule", "desired_instance_type", write_event(tmp_path, event)]) == 1
+    assert error in capsys.readouterr().out
+
+
 def test_unknown_rule_is_named(tmp_path: Path) -> None:
     event = read_event("desired_instance_type", "compliant")
     with pytest.raises(ValueError, match="rule must be a folder"):
