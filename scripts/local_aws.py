@@ -28,9 +28,9 @@ ACCOUNT_ID = "123456789012"
 INSTANCE = "AWS::EC2::Instance"
 # moto accepts any key; AWS accepts none of these.
 CREDENTIALS = {
-    "AWS_ACCESS_KEY_ID": "local",
-    "AWS_SECRET_ACCESS_KEY": "local",
-    "AWS_SESSION_TOKEN": "local",
+    "AWS_ACCESS_KEY_ID": "stand-in-key",
+    "AWS_SECRET_ACCESS_KEY": "stand-in-secret",
+    "AWS_SESSION_TOKEN": "stand-in-token",
 }
 
 

@@ -18,7 +18,7 @@ from scripts.lambda_runtime import (
     load_function,
     start_function,
 )
-from scripts.local_aws import start_local_aws
+from scripts.local_aws import CREDENTIALS, start_local_aws
 from scripts.run_events import Outcome, load_cases, main, run_cases
 from tests.conftest import ROOT, RULES, edit, read_event
 
@@ -72,7 +72,8 @@ def check_log(logs: dict[str, str], outcomes: dict[str, Outcome]) -> None:
     logged = [record["evaluations"] for record in records if "evaluations" in record]
     assert logged == [outcome.answer for outcome in outcomes.values()]
     text = "".join(logs.values())
-    assert not [secret for secret in ("TESTMODE", "SecretAccessKey", "local-") if secret in text]
+    secrets = ("TESTMODE", "resultToken", *CREDENTIALS.values())
+    assert not [secret for secret in secrets if secret in text]
 
 
 def write_event(folder: Path, event: dict[str, Any]) -> str:
