@@ -266,6 +266,10 @@ def test_absent_left_scope_counts_as_false(load: Load, aws: FakeAws) -> None:
             "resourceId must be Unicode text, not '\\ud800'.",
         ),
         (
+            {"invokingEvent": {"configurationItem.resourceId": "i" * 769}},
+            f"resourceId must be at most 768 characters, not '{'i' * 47}...{'i' * 48}'.",
+        ),
+        (
             {"invokingEvent": {"configurationItem.resourceType": 7}},
             "resourceType must be a non-empty string, not 7.",
         ),
