@@ -39,11 +39,13 @@ def main() -> int:
     print(f"{len(results)} mutants: {counts}; {score:.1f} % noticed, at least {LEAST:.0f} wanted.")
     explained = tomllib.loads((ROOT / "tests" / "survivors.toml").read_text())
     survivors = {name for name, result in results.items() if result not in KILLED}
-    problems = [f"{name} survived without a reason" for name in sorted(survivors - set(explained))]
-    problems += [f"{name} has a reason and did not survive" for name in set(explained) - survivors]
-    for problem in problems:
-        print(problem)
-    return 1 if problems or score < LEAST else 0
+    unexplained = sorted(survivors - set(explained))
+    for name in unexplained:
+        print(f"{name} survived without a reason in tests/survivors.toml")
+    # A busy machine can make an equivalent mutant look noticed: no reason to fail.
+    for name in sorted(set(explained) - survivors):
+        print(f"{name} has a reason and did not survive this time")
+    return 1 if unexplained or score < LEAST else 0
 
 
 if __name__ == "__main__":
