@@ -29,6 +29,7 @@ bench: .venv/ready .aws-sam/build/template.yaml  ## measure against the bare SDK
 	@$(DEV)/python -m scripts.bench
 
 mutants: .venv-mutants/ready  ## mutate both handlers and list what no test notices (half an hour)
+	rm -rf mutants
 	$(MUTANTS)/mutmut run
 	$(MUTANTS)/python -m scripts.check_mutants
 
