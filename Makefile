@@ -1,68 +1,66 @@
 # The list of commands; each sets up what it needs.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
-PYTHON ?= python3.13
-export SAM_CLI_TELEMETRY := 0
-DEV := .venv/bin
-SAM := .venv-sam/bin
-OLDEST := .venv-oldest/bin
-MUTANTS := .venv-mutants/bin
-
 .DEFAULT_GOAL := help
-.PHONY: help run test bench mutants clean
+.PHONY: help run build test bench rule mutants clean
+
+PYTHON ?= python3.13
+RULES := $(patsubst %/app.py,%,$(wildcard */app.py))
+DEV := .venv/bin/python -m
+SAM := .venv-sam/bin/python -m samcli
+export SAM_CLI_TELEMETRY := 0
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | column -t -s '|'
 
-run: .venv/ready .aws-sam/build/template.yaml  ## run all sample events on this machine, or one: EVENT=file [RULE=folder]
-	@$(DEV)/python -m scripts.run_events $(if $(RULE),--rule $(RULE)) $(EVENT)
+run: .venv/ready build  ## run the sample events on this machine; EVENT=file, RULE=folder, LOG=1 to see the log
+	@$(DEV) scripts.run_events $(if $(RULE),--rule $(RULE)) $(if $(LOG),--log) $(EVENT)
 
-test: .venv/ready .venv-oldest/ready .aws-sam/build/template.yaml  ## check style, types and template, run the tests with two SDKs
-	$(DEV)/ruff check .
-	$(DEV)/ruff format --check .
-	$(DEV)/mypy
-	$(SAM)/sam validate --lint
-	$(DEV)/pytest --quiet --cov
-	$(OLDEST)/pytest --quiet
+test: .venv/ready .sdk-oldest/ready build  ## check style, types and template; run the tests with the newest SDK and the oldest
+	$(DEV) ruff check --quiet .
+	$(DEV) ruff format --check --quiet .
+	$(DEV) mypy
+	$(SAM) validate --lint
+	$(SAM) validate --lint --template organization/member-role.yaml
+	$(DEV) pytest --quiet $(addprefix --cov=,$(RULES))
+	PYTHONPATH=.sdk-oldest $(DEV) pytest --quiet -m sdk
+	@echo "make test: style, types, template and all tests passed."
 
-bench: .venv/ready .aws-sam/build/template.yaml  ## measure against the bare SDK call and against rdklib
-	@$(DEV)/python -m scripts.bench
+bench: .venv/ready  ## measure against the SDK's bare call and against rdklib
+	@$(DEV) scripts.bench
 
-mutants: .venv-mutants/ready  ## mutate both handlers and list what no test notices (half an hour)
+rule: .venv/ready  ## make a rule: NAME=s3_bucket_versioning LIKE=desired_instance_type
+	@$(DEV) scripts.make_rule $(NAME) $(LIKE)
+
+mutants: .venv/ready  ## change the handlers in every small way; list what no test notices (half an hour)
 	rm -rf mutants
-	$(MUTANTS)/mutmut run
-	$(MUTANTS)/python -m scripts.check_mutants
+	$(DEV) mutmut run
+	$(DEV) mutmut results
 
 clean:  ## remove what the other commands made
-	rm -rf .aws-sam .venv .venv-mutants .venv-oldest .venv-sam mutants .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .aws-sam .venv .venv-sam .sdk-oldest mutants .coverage .mypy_cache .pytest_cache .ruff_cache
 
-.aws-sam/build/template.yaml: .venv-sam/ready template.yaml samconfig.toml desired_instance_type/app.py resource_count_limit/app.py
-	@echo "sam build"
-	@PATH="$(CURDIR)/$(SAM):$$PATH" sam build
+# sam build prints much and says little: show it only when it fails.
+build: .aws-sam/build/template.yaml
+.aws-sam/build/template.yaml: .venv-sam/ready template.yaml samconfig.toml $(wildcard $(addsuffix /*,$(RULES)))
+	@PATH="$(CURDIR)/.venv-sam/bin:$$PATH" $(SAM) build > .venv-sam/build.log 2>&1 || { cat .venv-sam/build.log; exit 1; }
 	@touch $@
 
-# SAM CLI pins a boto3 of its own, so it lives apart from the SDK under test.
-.venv-sam/ready: requirements-sam.txt
-	@echo "Installing SAM CLI into .venv-sam (a minute, once)"
-	@$(PYTHON) -m venv --clear .venv-sam
-	@$(SAM)/pip install --requirement requirements-sam.txt | sed -n 's/^Collecting/  &/p'
+.venv/ready: requirements/dev.txt
+	@$(call install,.venv,the development tools)
+.venv-sam/ready: requirements/sam.txt
+	@$(call install,.venv-sam,SAM CLI)
+
+.sdk-oldest/ready: .venv/ready requirements/sdk-oldest.txt
+	@rm -rf .sdk-oldest
+	@$(DEV) pip install --quiet --no-deps --target .sdk-oldest --requirement requirements/sdk-oldest.txt
 	@touch $@
 
-.venv/ready: requirements-dev.txt
-	@echo "Installing the development tools into .venv (a minute, once)"
-	@$(PYTHON) -m venv --clear .venv
-	@$(DEV)/pip install --requirement requirements-dev.txt | sed -n 's/^Collecting/  &/p'
-	@touch $@
-
-.venv-oldest/ready: requirements-dev.txt requirements-oldest.txt
-	@echo "Installing the tools with the oldest SDK into .venv-oldest (a minute, once)"
-	@$(PYTHON) -m venv --clear .venv-oldest
-	@$(OLDEST)/pip install --requirement requirements-dev.txt | sed -n 's/^Collecting/  &/p'
-	@$(OLDEST)/pip install --requirement requirements-oldest.txt | sed -n 's/^Collecting/  &/p'
-	@touch $@
-
-.venv-mutants/ready: requirements-dev.txt requirements-mutants.txt
-	@echo "Installing the tools for mutation testing into .venv-mutants (a minute, once)"
-	@$(PYTHON) -m venv --clear .venv-mutants
-	@$(MUTANTS)/pip install --requirement requirements-dev.txt --requirement requirements-mutants.txt | sed -n 's/^Collecting/  &/p'
-	@touch $@
+define install
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2> /dev/null \
+	|| { echo "This project needs Python 3.13: install it, or name it with PYTHON=/path/to/python3.13."; exit 1; }; \
+echo "Installing $(2) into $(1) (a minute, once)"; \
+$(PYTHON) -m venv --clear $(1); \
+$(1)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<; \
+touch $@
+endef

@@ -1,261 +1,232 @@
-"""AWS Config rule: whether the account holds more resources of a type than allowed.
+"""AWS Config rule: the account holds at most the allowed number of resources of a type.
 
-Trigger     periodic. The verdict is on the account: AWS::::Account.
-Parameters  applicableResourceType: the type to count, as AWS Config writes it.
-            maxCount: the number allowed, a whole number; 0 where it is absent.
-            Example: {"applicableResourceType": "AWS::EC2::Instance", "maxCount": "50"}
-Verdicts    COMPLIANT       at most maxCount resources
-            NON_COMPLIANT   more
+Trigger        periodic; the account is evaluated (AWS::::Account)
+Parameters     applicableResourceType: the type to count, as AWS Config writes it
+               maxCount: the number allowed, a whole number; 0 if absent
+               for example {"applicableResourceType": "AWS::EC2::Instance", "maxCount": "50"}
+COMPLIANT      AWS Config has discovered at most maxCount resources in this account and Region
+NON_COMPLIANT  it has discovered more
 
-The count is what AWS Config has discovered in one account and Region: 0 of a type that it does not
-support or discover, and old where the recorder is stopped.
-
-The README lists where it differs from the periodic example of AWS's developer guide.
+This is the periodic example of AWS's developer guide, fixed: it counts past the first 100, refuses
+a maxCount that is not a whole number, and fails where a result would be lost (README).
 """
 
 import json
 import logging
 import os
 import re
+from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache
-from reprlib import Repr
 from types import SimpleNamespace
 from typing import Any
 
-import botocore.session
+import boto3
 from botocore.config import Config
 from botocore.credentials import DeferredRefreshableCredentials
 from botocore.exceptions import ClientError
+from botocore.loaders import Loader
+from botocore.session import Session
 
-Object = dict[str, Any]
+Json = dict[str, Any]
 Evaluation = dict[str, str]
 
-DEFAULT_RESOURCE_TYPE = "AWS::::Account"
-# As many digits as AWS Config lets all parameters of a rule have together.
-WHOLE_NUMBER = re.compile(r"[0-9]{1,1024}")
 
+def lambda_handler(event: Json, context: object) -> list[Evaluation]:
+    """Evaluate the account; return the evaluations sent to AWS Config.
 
-class ResourceCount(int):
-    """A number of resources, and whether the listing was cut short before its end."""
-
-    cut_short = False
-
-
-def lambda_handler(event: Object, context: object) -> list[Evaluation]:
-    """Count the resources of the account and return the evaluation sent to AWS Config.
-
-    Reads `invokingEvent`, `ruleParameters`, `resultToken` and `accountId`, and, to assume a role,
-    `executionRoleArn`. ValueError: bad input, nothing sent. RuntimeError: AWS Config did not take
-    the evaluation. ClientError: AWS's own.
-    Source: AWS Config Developer Guide, "Example Events for AWS Config Rules".
+    Reads `invokingEvent`, `ruleParameters`, `resultToken` and `accountId`; to assume a role,
+    `executionRoleArn` too (guide: Example Events for AWS Config Rules).
+    ValueError: invalid input. RuntimeError: AWS Config rejected the evaluation. ClientError: any
+    error of AWS, unchanged.
     """
     invoking_event, rule_parameters = parse_event(event)
-    is_scheduled_notification(invoking_event.get("messageType"))
-    check_time(invoking_event.get("notificationCreationTime"), "notificationCreationTime")
-    account_id = check_defined(event.get("accountId"), "accountId", str)
-    if not re.fullmatch("[0-9]{12}", account_id):
-        raise bad_input("accountId", "the 12 digits of an account", account_id)
+    message_type = invoking_event.get("messageType")
+    if not is_scheduled_notification(message_type):
+        raise bad_input("messageType", "ScheduledNotification", message_type)
+    account_id = check_defined(event.get("accountId"), "accountId")
     parameters = evaluate_parameters(rule_parameters)
     resource_type, max_count = parameters["applicableResourceType"], parameters["maxCount"]
-
-    count = count_resource_types(resource_type, "", 0, max_count, event)
+    client = get_client("config", event)
+    count = count_resource_types(resource_type, "", 0, client, max_count)
     compliance_type = evaluate_compliance(max_count, count)
-    annotation = annotate(explain(resource_type, max_count, count))
+    annotation = build_annotation(resource_type, max_count, count)
     evaluation = build_evaluation(account_id, compliance_type, event, annotation=annotation)
-    return report(event, [evaluation])
+    return report_evaluations([evaluation], event, client)
 
 
-def is_scheduled_notification(message_type: str | None) -> bool:
-    """Return True for a periodic notification; ValueError for any other."""
-    if message_type != "ScheduledNotification":
-        raise bad_input("messageType", "ScheduledNotification", message_type)
-    return True
-
-
-def evaluate_parameters(rule_parameters: Object) -> Object:
-    """Return the rule parameters, checked: `maxCount` as a number, 0 where it is absent."""
-    resource_type = check_defined(
-        rule_parameters.get("applicableResourceType"), "applicableResourceType", str
-    ).strip()
-    check_defined(resource_type, "applicableResourceType", str)
+def evaluate_parameters(rule_parameters: Json) -> Json:
+    """Return the rule parameters, checked, `maxCount` as a number; ValueError if one is invalid."""
+    resource_type = rule_parameters.get("applicableResourceType")
+    if not isinstance(resource_type, str) or not resource_type.strip():
+        raise bad_input("applicableResourceType", "a resource type", resource_type)
     max_count = rule_parameters.get("maxCount", 0)
     digits = str(max_count).strip() if type(max_count) in (int, str) else ""
-    if not WHOLE_NUMBER.fullmatch(digits):
+    if not re.fullmatch("[0-9]+", digits):
         raise bad_input("maxCount", "a whole number of 0 or more", max_count)
-    return {**rule_parameters, "applicableResourceType": resource_type, "maxCount": int(digits)}
+    return {"applicableResourceType": resource_type.strip(), "maxCount": int(digits)}
 
 
 def count_resource_types(
-    applicable_resource_type: str,
-    next_token: str,
-    count: int,
-    limit: int | None = None,
-    event: Object | None = None,
-) -> ResourceCount:
-    """Return `count` and the resources that AWS Config lists from `next_token` on.
+    applicable_resource_type: str, next_token: str, count: int, client: Any, max_count: int
+) -> int:
+    """Return `count` and the resources listed from `next_token` on.
 
-    Stops as soon as the count passes `limit` (API: ListDiscoveredResources, 100 to a page).
+    Stops once the count is over `max_count`: the annotation then says "at least". Source: API
+    ListDiscoveredResources, which lists up to 100 a page, and deleted resources never.
     """
-    pages = (
-        get_client("config", event or {})
-        .get_paginator("list_discovered_resources")
-        .paginate(
-            resourceType=applicable_resource_type,
-            PaginationConfig={"PageSize": 100},
-            **({"nextToken": next_token} if next_token else {}),
-        )
+    request = {"nextToken": next_token} if next_token else {}
+    pages = client.get_paginator("list_discovered_resources").paginate(
+        resourceType=applicable_resource_type, PaginationConfig={"PageSize": 100}, **request
     )
     for page in pages:
         count += len(page["resourceIdentifiers"])
-        if limit is not None and count > limit:
+        if count > max_count:
             break
-    counted = ResourceCount(count)
-    counted.cut_short = bool(page.get("nextToken"))
-    return counted
+    return count
 
 
-def evaluate_compliance(max_count: int | str, actual_count: int | str) -> str:
+def evaluate_compliance(max_count: int, actual_count: int) -> str:
     """Return the compliance type of an account that holds `actual_count` resources."""
-    return "NON_COMPLIANT" if int(actual_count) > int(max_count) else "COMPLIANT"
+    return "NON_COMPLIANT" if actual_count > max_count else "COMPLIANT"
 
 
-def explain(resource_type: str, max_count: int, count: ResourceCount) -> str:
-    """Return the sentence that says what was found and what was wanted."""
-    found = f"at least {count}" if count.cut_short else f"{count}"
-    unsure = "" if count else ", or does not record this type"
-    return (
-        f"AWS Config has discovered {found} of {resource_type} in this account and Region"
-        f"{unsure}; at most {max_count} allowed."
-    )
+def build_annotation(resource_type: str, max_count: int, count: int) -> str:
+    """Return the sentence that AWS Config shows beside the compliance type."""
+    found = f"at least {count}" if count > max_count else f"{count}"
+    # AWS Config lists nothing of a type that it does not record.
+    doubt = "" if count else " (is the type recorded?)"
+    return f"Resources of type {resource_type} found: {found}{doubt}; at most {max_count} allowed."
+
+
+# --- Block for periodic rules: the same text in each of them ---
+def is_scheduled_notification(message_type: str | None) -> bool:
+    """Return whether the notification is a periodic one."""
+    return message_type == "ScheduledNotification"
 
 
 def build_evaluation(
     resource_id: str,
     compliance_type: str,
-    event: Object,
-    resource_type: str = DEFAULT_RESOURCE_TYPE,
+    event: Json,
+    resource_type: str = "AWS::::Account",
     annotation: str | None = None,
 ) -> Evaluation:
-    """Return the evaluation of a resource at the time of the event's notification."""
-    invoking_event = parse_object(event.get("invokingEvent"), "invokingEvent")
+    """Return the evaluation of a resource, at the time of the event's notification."""
+    time = json.loads(event["invokingEvent"]).get("notificationCreationTime")
+    check_time(time, "notificationCreationTime")
     evaluation = {
         "ComplianceResourceType": resource_type,
         "ComplianceResourceId": resource_id,
         "ComplianceType": compliance_type,
-        "OrderingTimestamp": invoking_event["notificationCreationTime"],
+        "OrderingTimestamp": time,
     }
     if annotation:
-        evaluation["Annotation"] = annotation
+        evaluation["Annotation"] = shorten(annotation)
     return evaluation
 
 
-# --- shared by both rules, identical to the letter: a test compares the two copies ---
-CLIENT_CONFIG = Config(
-    # One call retried to its end: 3 x (2 + 7) s, and 13 s of back-off at most.
-    connect_timeout=2,
-    read_timeout=7,
-    retries={"mode": "standard", "total_max_attempts": 3},
-)
-SESSION = botocore.session.get_session()
+# --- Block for all rules: the same text in each of them ---
+MODE = os.environ.get("ASSUME_ROLE_MODE") or "false"
+if MODE.lower() not in ("true", "false"):
+    raise ValueError(f"ASSUME_ROLE_MODE must be true or false, not {MODE!r}.")
+ASSUME_ROLE_MODE = MODE.lower() == "true"
+EXECUTION_ROLE_NAME = os.environ.get("EXECUTION_ROLE_NAME", "")
+# A call that is retried to its end takes at most 40 s: 3 x (2 + 7) s, and 13 s between.
+RETRIES = {"mode": "standard", "total_max_attempts": 3}
+CLIENT_CONFIG = Config(connect_timeout=2, read_timeout=7, retries=RETRIES)
+# It keeps the API models it has read, some 9 MB: the clients of all roles share them.
+LOADER = Loader()
 LOGGER = logging.getLogger(__name__)
-logging.getLogger("botocore").setLevel(logging.WARNING)  # its debug log holds result tokens
-ROLE_ARN = re.compile(r"arn:(aws[a-z-]*):iam::([0-9]{12}):role/(\S+)")
-SHORT = Repr(maxstring=100, maxother=100)
-TIME = re.compile(r"[12]\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)", re.ASCII)
+logging.getLogger("botocore").setLevel(logging.WARNING)  # its debug log shows result tokens
 
 
-def bad_input(name: str, wanted: str, value: object) -> ValueError:
-    """Return the error that says what field `name` must be and what it is."""
-    # A result token lets its holder write evaluations: neither it nor a whole event is shown.
-    secret = name in ("event", "resultToken")
-    found = f"a {type(value).__name__}" if secret else SHORT.repr(value)
-    return ValueError(f"{name} must be {wanted}, not {found}.")
+def bad_input(name: str, expected: str, value: object) -> ValueError:
+    """Return the error that says what field `name` must be, and shows what it is."""
+    # The holder of a result token can write evaluations: neither it nor a whole event is shown.
+    shown = "" if name in ("event", "resultToken") else f", not {value!r:.100}"
+    return ValueError(f"{name} must be {expected}{shown}.")
 
 
-def check_defined(reference: Any, reference_name: str, kind: type = object) -> Any:
-    """Return `reference`; ValueError if it is missing, empty or not of `kind`."""
+def check_defined(reference: Any, reference_name: str, kind: type = str) -> Any:
+    """Return `reference`; ValueError if it is missing, empty or not of `kind` (str or dict)."""
     if not reference or not isinstance(reference, kind):
-        noun = {"str": "string", "dict": "object"}.get(kind.__name__, "value")
+        noun = "string" if kind is str else "object"
         raise bad_input(reference_name, f"a non-empty {noun}", reference)
-    if isinstance(reference, str) and re.search("[\ud800-\udfff]", reference):
-        raise bad_input(reference_name, "Unicode text", reference)
     return reference
 
 
-def check_time(text: Any, name: str) -> datetime:
-    """Return the time in field `name`; ValueError unless it is ISO 8601 with an offset."""
-    try:
-        return datetime.fromisoformat(text if TIME.fullmatch(text) else "")
-    except (TypeError, ValueError) as ex:
-        raise bad_input(name, "an ISO 8601 time with its offset", text) from ex
+def check_time(reference: Any, reference_name: str) -> datetime:
+    """Return the time; ValueError unless `reference` is in ISO 8601 with an offset."""
+    with suppress(TypeError, ValueError):
+        time = datetime.fromisoformat(reference)
+        if time.tzinfo:
+            return time
+    raise bad_input(reference_name, "an ISO 8601 time with an offset", reference)
 
 
-def parse_object(text: Any, name: str) -> Object:
-    """Return the object in the JSON text of field `name`; ValueError if there is none."""
-    try:
-        parsed = json.loads(text)
-    except (TypeError, ValueError, RecursionError) as ex:
-        raise bad_input(name, "JSON text", text) from ex
-    if not isinstance(parsed, dict):
-        raise bad_input(name, "a JSON object", parsed)
-    return parsed
-
-
-def parse_event(event: Any) -> tuple[Object, Object]:
-    """Return the invoking event and the rule parameters, none where they are absent."""
+def parse_event(event: Any) -> tuple[Json, Json]:
+    """Return the invoking event and the rule parameters; ValueError if the event is invalid."""
     check_defined(event, "event", dict)
-    check_defined(event.get("resultToken"), "resultToken", str)
+    check_defined(event.get("resultToken"), "resultToken")
     invoking_event = parse_object(event.get("invokingEvent"), "invokingEvent")
     return invoking_event, parse_object(event.get("ruleParameters", "{}"), "ruleParameters")
 
 
-def annotate(text: str) -> str:
-    """Return the text, cut to the length of an annotation (API: Evaluation)."""
-    return text if len(text) <= 256 else text[:255] + "…"
+def parse_object(text: Any, name: str) -> Json:
+    """Return the JSON object written in field `name`; ValueError if there is none."""
+    with suppress(TypeError, ValueError):
+        if isinstance(value := json.loads(text), dict):
+            return value
+    raise bad_input(name, "the text of a JSON object", text)
 
 
-def report(event: Object, evaluations: list[Evaluation]) -> list[Evaluation]:
+def shorten(annotation: str) -> str:
+    """Return the annotation, cut to the 256 characters that AWS Config accepts."""
+    return annotation if len(annotation) <= 256 else annotation[:255] + "…"
+
+
+def report_evaluations(evaluations: list[Evaluation], event: Json, client: Any) -> list[Evaluation]:
     """Send the evaluations to AWS Config and return them (API: PutEvaluations).
 
-    The result token TESTMODE makes it a dry run. RuntimeError if one was not taken.
+    With result token TESTMODE nothing is written. RuntimeError: AWS Config rejected an evaluation.
     """
     test_mode = event["resultToken"] == "TESTMODE"
-    response = get_client("config", event).put_evaluations(
+    response = client.put_evaluations(
         Evaluations=evaluations, ResultToken=event["resultToken"], TestMode=test_mode
     )
-    if failed := response.get("FailedEvaluations"):
-        raise RuntimeError(f"AWS Config did not take {len(failed)} of {evaluations}.")
+    if rejected := response.get("FailedEvaluations"):
+        raise RuntimeError(f"AWS Config rejected {len(rejected)} of {evaluations}.")
     LOGGER.info("evaluations sent", extra={"evaluations": evaluations, "test_mode": test_mode})
     return evaluations
 
 
-def get_client(service: str, event: Object) -> Any:
-    """Return the client of a service, with a role in the event's account in assume-role mode."""
+def get_client(service: str, event: Json) -> Any:
+    """Return the client of a service, in assume-role mode with a role of the event's account."""
     return build_client(service, get_role_arn(event) if ASSUME_ROLE_MODE else None)
 
 
-def get_role_arn(event: Object) -> str:
-    """Return the role to assume: EXECUTION_ROLE_NAME in the event's account, or the event's."""
-    role_arn = check_defined(event.get("executionRoleArn"), "executionRoleArn", str)
-    match = ROLE_ARN.fullmatch(role_arn)
+def get_role_arn(event: Json) -> str:
+    """Return the role to assume: EXECUTION_ROLE_NAME in the event's account, or the event's own."""
+    role_arn = check_defined(event.get("executionRoleArn"), "executionRoleArn")
+    match = re.fullmatch(r"(arn:[a-z-]+:iam::([0-9]{12}):role/)(.+)", role_arn)
     if not match:
-        raise bad_input("executionRoleArn", "a role's ARN", role_arn)
-    partition, account_id, name = match.groups()
+        raise bad_input("executionRoleArn", "the ARN of a role", role_arn)
+    prefix, account_id, role_name = match.groups()
     if event.get("accountId") != account_id:
         raise bad_input("accountId", f"{account_id} as in executionRoleArn", event.get("accountId"))
-    name = EXECUTION_ROLE_NAME or name
-    if name.startswith("aws-service-role/"):
-        wanted = "no service-linked role, which nobody can assume (set EXECUTION_ROLE_NAME)"
-        raise bad_input("executionRoleArn", wanted, role_arn)
-    return f"arn:{partition}:iam::{account_id}:role/{name}"
+    role_name = EXECUTION_ROLE_NAME or role_name
+    if role_name.startswith("aws-service-role/"):
+        expected = "a role that is not service-linked (set EXECUTION_ROLE_NAME)"
+        raise bad_input("executionRoleArn", expected, role_arn)
+    return prefix + role_name
 
 
-@lru_cache(maxsize=200)  # a role takes half a megabyte
+@lru_cache(maxsize=200)  # a role takes some 0.5 MB
 def build_client(service: str, role_arn: str | None = None) -> Any:
-    """Return the client of this service and role, kept across invocations."""
+    """Return the client of a service, kept across invocations; credentials refresh themselves."""
     if role_arn is None:
-        return SESSION.create_client(service, config=CLIENT_CONFIG)
+        return boto3.client(service, config=CLIENT_CONFIG)
 
     def refresh() -> dict[str, str]:
         credentials = get_assume_role_credentials(role_arn)
@@ -266,23 +237,22 @@ def build_client(service: str, role_arn: str | None = None) -> Any:
             "expiry_time": credentials["Expiration"].isoformat(),
         }
 
-    credentials = DeferredRefreshableCredentials(refresh, "sts-assume-role")
+    credentials = DeferredRefreshableCredentials(refresh, "assume-role")
     provider = SimpleNamespace(load_credentials=lambda: credentials)
-    session = botocore.session.get_session()
-    # The loader keeps nine megabytes of API models: one serves all roles.
-    session.register_component("data_loader", SESSION.get_component("data_loader"))
+    session = Session()
     session.register_component("credential_provider", provider)
-    return session.create_client(service, config=CLIENT_CONFIG)
+    session.register_component("data_loader", LOADER)
+    return boto3.Session(botocore_session=session).client(service, config=CLIENT_CONFIG)
 
 
-def get_assume_role_credentials(role_arn: str) -> Object:
+def get_assume_role_credentials(role_arn: str) -> Json:
     """Return credentials of the role (API: AssumeRole); errors come without ARN and account."""
     request = {"RoleArn": role_arn, "RoleSessionName": "configLambdaExecution"}
     try:
         return dict(build_client("sts").assume_role(**request)["Credentials"])
     except ClientError as ex:
         code = ex.response["Error"]["Code"]
-    # Outside the except clause, or the original error would be the new one's context.
+    # Raised outside the except clause: inside it, the traceback would show AWS's error too.
     LOGGER.error("AssumeRole failed", extra={"error_code": code})
     if "AccessDenied" in code:
         message = "AWS Config does not have permission to assume the IAM role."
@@ -291,13 +261,6 @@ def get_assume_role_credentials(role_arn: str) -> Object:
     raise ClientError({"Error": {"Code": code, "Message": message}}, "AssumeRole")
 
 
-MODE = os.environ.get("ASSUME_ROLE_MODE", "")
-if MODE.lower() not in ("true", "false", ""):
-    raise bad_input("ASSUME_ROLE_MODE", "true or false", MODE)
-ASSUME_ROLE_MODE = MODE.lower() == "true"
-EXECUTION_ROLE_NAME = os.environ.get("EXECUTION_ROLE_NAME", "")
-if not re.fullmatch(r"(\w[\w+=,.@/-]*)?", EXECUTION_ROLE_NAME, re.ASCII):
-    raise bad_input("EXECUTION_ROLE_NAME", "a role's name or path/name", EXECUTION_ROLE_NAME)
-# Built at start, so that no invocation waits for it.
-build_client("sts" if ASSUME_ROLE_MODE else "config")
-# --- end of the shared block ---
+if not ASSUME_ROLE_MODE:
+    build_client("config")  # while the module loads, so that no event waits for it
+# --- End of the block for all rules ---

@@ -1,7 +1,8 @@
-"""The built functions at work on this machine: in AWS's Lambda emulator, or in plain Python."""
+"""A built function at work on this machine: in AWS's Lambda emulator, or in plain Python."""
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import platform
@@ -11,154 +12,119 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-import requests
-from samtranslator.plugins.globals.globals import Globals
-from samtranslator.yaml_helper import yaml_parse
-
-from scripts.local_aws import CREDENTIALS, REGION
+from scripts.local_aws import CREDENTIALS
+from scripts.stack import REGION, ROOT, get_name, list_rules, resolve_stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+Json = dict[str, Any]
+
 BUILD = ROOT / ".aws-sam" / "build"
+INVOCATIONS = "/2015-03-31/functions/function/invocations"
+# Linux kills a process started through this as soon as its parent ends, however that happens; a
+# parent that ended before that call is told by its id.
+START = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL
+if os.getppid() == int(os.environ["STARTED_BY"]):
+    os.environ["STARTED_BY"] = str(os.getpid())
+    os.execv(sys.argv[1], sys.argv[1:])
+"""
 RUN_IN_PYTHON = """
-import json, sys, traceback
+import json, os, signal, sys, traceback
+signal.alarm(int(os.environ["AWS_LAMBDA_FUNCTION_TIMEOUT"]))
+answers = sys.stdout
+sys.stdout = sys.stderr
 try:
     import app
     answer = app.lambda_handler(json.load(sys.stdin), None)
 except Exception as ex:
     answer = {"errorType": type(ex).__name__, "errorMessage": str(ex),
-              "stackTrace": traceback.format_exc().splitlines(keepends=True)}
-json.dump(answer, sys.stdout)
+              "stackTrace": traceback.format_tb(ex.__traceback__)}
+json.dump(answer, answers)
 """
 
 
 @dataclass
 class Function:
-    """A built function, as its template configures it."""
+    """A built function, configured as in the template."""
 
     folder: Path
     handler: str
     timeout: int
-    memory: int
     environment: dict[str, str]
-    log_format: str
-    log_level: str
+
+
+def load_function(rule: str) -> Function:
+    """Return the rule's function as the template configures it by default."""
+    if rule not in list_rules():
+        raise ValueError(f"The rule must be one of {', '.join(list_rules())}, not {rule!r}.")
+    name = f"{get_name(rule)}Function"
+    function = resolve_stack()[name]["Properties"]
+    environment = {
+        "PATH": os.environ["PATH"],
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_LAMBDA_FUNCTION_NAME": name,
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function["MemorySize"]),
+        "AWS_LAMBDA_FUNCTION_TIMEOUT": str(function["Timeout"]),
+        "AWS_LAMBDA_LOG_FORMAT": function["LoggingConfig"]["LogFormat"],
+        "AWS_LAMBDA_LOG_LEVEL": function["LoggingConfig"]["ApplicationLogLevel"],
+        "LAMBDA_TASK_ROOT": str(BUILD / name),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        **CREDENTIALS,
+        **function["Environment"]["Variables"],
+    }
+    return Function(BUILD / name, function["Handler"], function["Timeout"], environment)
 
 
 class Runtime:
     """One function's runtime: takes events, keeps the log."""
 
-    def __init__(self, log: IO[bytes]) -> None:
-        """Keep the log in an open file."""
-        self._log = log
+    def __init__(self, function: Function, log: IO[bytes], address: str | None) -> None:
+        """Keep where the emulator listens; without it, each event gets a process of its own."""
+        self.function, self._log, self._address = function, log, address
+        self._read = 0
 
-    def invoke(self, event: dict[str, Any]) -> Any:
+    def invoke(self, event: Json) -> Any:
         """Return the function's answer; errorType and errorMessage if it failed."""
-        raise NotImplementedError
+        text = self._ask_emulator(event) if self._address else self._run_python(event)
+        try:
+            return json.loads(text)
+        except ValueError:  # Lambda's own words, of a time-out for example
+            return {"errorType": "Sandbox.Failure", "errorMessage": text}
 
-    def read_log(self) -> str:
-        """Return all that the function and its runtime have written."""
-        self._log.seek(0)
-        return self._log.read().decode()
+    def _ask_emulator(self, event: Json) -> str:
+        with closing(http.client.HTTPConnection(str(self._address))) as connection:
+            connection.request("POST", INVOCATIONS, json.dumps(event))
+            return connection.getresponse().read().decode()
 
-
-class EmulatorRuntime(Runtime):
-    """AWS's Lambda Runtime Interface Emulator, already listening."""
-
-    def __init__(self, log: IO[bytes], address: str, timeout: int) -> None:
-        """Keep the emulator's address and the function's timeout in seconds."""
-        super().__init__(log)
-        self._url = f"http://{address}/2015-03-31/functions/function/invocations"
-        self._timeout = timeout
-
-    def invoke(self, event: dict[str, Any]) -> Any:  # noqa: D102
-        answer = requests.post(self._url, json=event, timeout=self._timeout)
-        answer.raise_for_status()
-        return answer.json()
-
-
-class PythonRuntime(Runtime):
-    """A Python process for each event, where the emulator cannot run."""
-
-    def __init__(self, log: IO[bytes], function: Function, environment: dict[str, str]) -> None:
-        """Keep what the processes are started with."""
-        super().__init__(log)
-        self._function, self._environment = function, environment
-
-    def invoke(self, event: dict[str, Any]) -> Any:  # noqa: D102
+    def _run_python(self, event: Json) -> str:
         process = subprocess.run(
             [sys.executable, "-c", RUN_IN_PYTHON],
-            cwd=self._function.folder,
-            env=self._environment,
+            cwd=self.function.folder,
+            env=self.function.environment,
             input=json.dumps(event).encode(),
             stdout=subprocess.PIPE,
             stderr=self._log,
-            timeout=self._function.timeout,
-            check=True,
+            check=False,
         )
-        return json.loads(process.stdout)
+        if process.returncode == -signal.SIGALRM:
+            return f"Task timed out after {self.function.timeout}.00 seconds"
+        return process.stdout.decode() or f"Runtime exited with exit status {process.returncode}"
 
-
-def load_function(rule: str, template: Path = BUILD / "template.yaml") -> Function:
-    """Return the function whose code is in folder `rule`, from the built template.
-
-    Parameters have their defaults. ValueError if the template has no such function.
-    """
-    built = yaml_parse(template.read_text())
-    source = yaml_parse((ROOT / "template.yaml").read_text())
-    for name, resource in source["Resources"].items():
-        if resource["Properties"].get("CodeUri", "").strip("/") == rule:
-            properties = Globals(built).merge(
-                resource["Type"], built["Resources"][name]["Properties"], name
-            )
-            break
-    else:
-        raise ValueError(f"rule must be a folder of template.yaml's functions, not {rule!r}.")
-    defaults = {name: each["Default"] for name, each in built["Parameters"].items()}
-    variables = properties["Environment"]["Variables"]
-    return Function(
-        folder=template.parent / properties["CodeUri"],
-        handler=properties["Handler"],
-        timeout=properties["Timeout"],
-        memory=properties["MemorySize"],
-        environment={
-            name: str(resolve(value, built["Conditions"], defaults))
-            for name, value in variables.items()
-        },
-        log_format=properties["LoggingConfig"]["LogFormat"],
-        log_level=properties["LoggingConfig"]["ApplicationLogLevel"],
-    )
-
-
-def resolve(  # noqa: PLR0911  # one return for each intrinsic function
-    value: Any, conditions: dict[str, Any], parameters: dict[str, Any]
-) -> Any:
-    """Return what a value of the template means with these parameters."""
-
-    def meaning(part: Any) -> Any:
-        return resolve(part, conditions, parameters)
-
-    match value:
-        case {"Ref": name}:
-            return parameters[name]
-        case {"Condition": name}:
-            return meaning(conditions[name])
-        case {"Fn::If": [name, chosen, otherwise]}:
-            return meaning(chosen if meaning({"Condition": name}) else otherwise)
-        case {"Fn::Equals": [left, right]}:
-            return meaning(left) == meaning(right)
-        case {"Fn::Not": [part]}:
-            return not meaning(part)
-        case {"Fn::Or": parts}:
-            return any(meaning(part) for part in parts)
-    return value
+    def read_log(self) -> str:
+        """Return what the function and its runtime have written since this was last called."""
+        end = os.fstat(self._log.fileno()).st_size
+        text = os.pread(self._log.fileno(), end - self._read, self._read)
+        self._read = end
+        return text.decode(errors="replace")
 
 
 def find_emulator() -> Path | None:
@@ -171,74 +137,36 @@ def find_emulator() -> Path | None:
 
 
 @contextmanager
-def start_function(
-    function: Function, endpoint: str, *, emulator: Path | None, **variables: str
-) -> Iterator[Runtime]:
-    """Run the function until the block ends, with `endpoint` as AWS; `variables` go before."""
-    environment = {
-        "PATH": os.environ["PATH"],
-        "AWS_REGION": REGION,
-        "AWS_DEFAULT_REGION": REGION,
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_LAMBDA_FUNCTION_NAME": function.folder.name,
-        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory),
-        "AWS_LAMBDA_FUNCTION_TIMEOUT": str(function.timeout),
-        "AWS_LAMBDA_LOG_FORMAT": function.log_format,
-        "AWS_LAMBDA_LOG_LEVEL": function.log_level,
-        "LAMBDA_TASK_ROOT": str(function.folder),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        **CREDENTIALS,
-        **function.environment,
-        **variables,
-    }
+def start_function(function: Function, endpoint: str, **variables: str) -> Iterator[Runtime]:
+    """Run the function until the block ends, with `endpoint` as AWS."""
+    function.environment |= {"AWS_ENDPOINT_URL": endpoint, **variables}
     with tempfile.TemporaryFile() as log:
+        emulator = find_emulator()
         if emulator is None:
-            yield PythonRuntime(log, function, environment)
+            yield Runtime(function, log, None)
             return
-        with start_emulator(emulator, function, environment, log) as address:
-            yield EmulatorRuntime(log, address, function.timeout)
-
-
-@contextmanager
-def start_emulator(
-    emulator: Path, function: Function, environment: dict[str, str], log: IO[bytes]
-) -> Iterator[str]:
-    """Run the emulator on two free ports of 127.0.0.1 until the block ends; give its address."""
-    address, runtime_api = find_free_addresses(2)
-    process = subprocess.Popen(
-        [
-            str(emulator),
-            f"--runtime-interface-emulator-address={address}",
-            f"--runtime-api-address={runtime_api}",
-            sys.executable,
-            "-m",
-            "awslambdaric",
-            function.handler,
-        ],
-        cwd=function.folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-        start_new_session=True,
-    )
-    try:
-        wait_until_listening(address, process)
-        yield address
-    finally:
-        # The emulator and the runtime that it started share the session made above.
-        kill_session(process.pid)
-        process.wait()
-
-
-def kill_session(session: int) -> None:
-    """Kill every process of a session; the emulator puts its child in a group of its own."""
-    for entry in Path("/proc").glob("[0-9]*"):
+        address, runtime_api = find_free_addresses(2)
+        runtime = [sys.executable, "-c", START, sys.executable, "-m", "awslambdaric"]
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-c", START, str(emulator)),
+                *("--runtime-interface-emulator-address", address),
+                *("--runtime-api-address", runtime_api),
+                *runtime,
+                function.handler,
+            ],
+            cwd=function.folder,
+            env={**function.environment, "STARTED_BY": str(os.getpid())},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
         try:
-            if os.getsid(int(entry.name)) == session:
-                os.kill(int(entry.name), signal.SIGKILL)
-        except ProcessLookupError:
-            continue  # it ended by itself
+            wait_until_listening(address, process)
+            yield Runtime(function, log, address)
+        finally:
+            process.kill()
+            process.wait()
 
 
 def find_free_addresses(number: int) -> list[str]:
@@ -258,7 +186,7 @@ def wait_until_listening(address: str, process: subprocess.Popen[bytes]) -> None
         try:
             socket.create_connection((host, int(port)), timeout=1).close()
         except OSError:
-            time.sleep(0.02)
+            time.sleep(0.01)
         else:
             return
     raise RuntimeError(f"The Lambda emulator does not listen on {address}.")

@@ -1,31 +1,35 @@
-"""A stand-in for AWS on this machine: moto's server, taught to show EC2 instances to AWS Config."""
+"""A stand-in for AWS on this machine: moto, taught what AWS Config has recorded."""
 
 from __future__ import annotations
 
+import io
 import json
 import logging
-import tempfile
-from base64 import b64decode
+import threading
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 from urllib.parse import parse_qs
 
-import boto3
-from moto.config.models import RESOURCE_MAP
-from moto.core.common_models import ConfigQueryModel
-from moto.ec2.models import EC2Backend, ec2_backends
-from moto.ec2.models.instances import Instance
-from moto.moto_api import recorder
-from moto.server import ThreadedMotoServer
+from botocore.utils import parse_timestamp
+from moto.config.exceptions import (
+    InvalidParameterValueException,
+    ResourceNotDiscoveredException,
+)
+from moto.config.responses import ConfigResponse
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import make_server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
-REGION = "us-east-1"
-ACCOUNT_ID = "123456789012"
-INSTANCE = "AWS::EC2::Instance"
+Json = dict[str, Any]
+
+ITEMS = "configuration_items.json"
+REQUIRED = {"resourceType", "resourceId", "configurationItemCaptureTime"}
+TIMES = {"configurationItemCaptureTime", "configurationItemDeliveryTime", "resourceCreationTime"}
 # moto accepts any key; AWS accepts none of these.
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "stand-in-key",
@@ -34,139 +38,146 @@ CREDENTIALS = {
 }
 
 
-class InstanceConfigQuery(ConfigQueryModel[EC2Backend]):
-    """What AWS Config knows of moto's EC2 instances, in the form of moto's own query models."""
+@dataclass
+class ConfigRecord:
+    """What AWS Config has recorded of resources, and the evaluations sent to it."""
 
-    def list_config_service_resources(  # noqa: D102  # documented by moto
-        self,
-        account_id: str,
-        partition: str,  # noqa: ARG002
-        resource_ids: list[str] | None,
-        resource_name: str | None,  # noqa: ARG002
-        limit: int,
-        next_token: str | None,
-        backend_region: str | None = None,
-        resource_region: str | None = None,  # noqa: ARG002
-        aggregator: dict[str, Any] | None = None,  # noqa: ARG002
-    ) -> tuple[list[dict[str, Any]], str | None]:
-        found = sorted(
-            instance.id
-            for instance in self.backends[account_id][backend_region or REGION].all_instances()
-            if not resource_ids or instance.id in resource_ids
-        )
-        start = int(next_token or 0)
-        page = [
-            {"type": INSTANCE, "id": instance_id, "name": None, "region": backend_region}
-            for instance_id in found[start : start + limit]
+    items: list[Json] = field(default_factory=list)
+    evaluations: list[Json] = field(default_factory=list)
+
+
+def read_json(path: Path) -> Json:
+    """Return the JSON object in a file; ValueError that names the file and the line."""
+    try:
+        value = json.loads(path.read_text())
+    except json.JSONDecodeError as ex:
+        raise ValueError(f"{path}, line {ex.lineno}: {ex.msg}.") from ex
+    except UnicodeDecodeError as ex:
+        raise ValueError(f"{path} is not UTF-8 text.") from ex
+    except RecursionError as ex:
+        raise ValueError(f"{path} is nested too deep.") from ex
+    if not isinstance(value, dict):
+        raise ValueError(f"{path} must hold a JSON object, not a {type(value).__name__}.")
+    return value
+
+
+def read_items(folder: Path) -> list[Json]:
+    """Return the items of the folder's configuration_items.json; none if it has no such file.
+
+    The file is what `aws configservice get-resource-config-history` prints.
+    """
+    path = folder / ITEMS
+    if not path.exists():
+        return []
+    items: list[Json] = read_json(path).get("configurationItems", [])
+    for item in items:
+        if not item.keys() >= REQUIRED:
+            raise ValueError(
+                f"{path}: each configuration item needs {', '.join(sorted(REQUIRED))}."
+            )
+        for name in TIMES & item.keys():
+            item[name] = parse_timestamp(item[name]).timestamp()
+    return items
+
+
+def get_status(item: Json) -> str:
+    """Return the item's status, which a file written by hand may leave out."""
+    return str(item.get("configurationItemStatus", "OK"))
+
+
+def check_evaluation(evaluation: Json) -> None:
+    """Refuse what AWS Config refuses and the SDK does not (API: Evaluation)."""
+    if evaluation["ComplianceType"] not in ("COMPLIANT", "NON_COMPLIANT", "NOT_APPLICABLE"):
+        raise InvalidParameterValueException(f"ComplianceType {evaluation['ComplianceType']}")
+    if not 1 <= len(evaluation.get("Annotation", "none")) <= 256:
+        raise InvalidParameterValueException("An annotation has 1 to 256 characters.")
+
+
+@contextmanager
+def record_config() -> Iterator[ConfigRecord]:
+    """Let moto answer for AWS Config from a record: any type in it, its history, any result token.
+
+    By itself moto knows few types, no history, and PutEvaluations in test mode only.
+    """
+    record = ConfigRecord()
+    list_by_moto = ConfigResponse.list_discovered_resources
+
+    def put_evaluations(request: ConfigResponse) -> str:
+        evaluations = json.loads(request.body)["Evaluations"]
+        for evaluation in evaluations:
+            check_evaluation(evaluation)
+        record.evaluations += evaluations
+        return json.dumps({"FailedEvaluations": []})
+
+    def get_resource_config_history(request: ConfigResponse) -> str:
+        asked = json.loads(request.body)
+        resource = asked["resourceType"], asked["resourceId"]
+        known = [
+            item for item in record.items if (item["resourceType"], item["resourceId"]) == resource
         ]
-        return page, str(start + limit) if found[start + limit :] else None
+        if not known:
+            raise ResourceNotDiscoveredException(*resource)
+        earlier, later = asked.get("earlierTime", 0), asked.get("laterTime", float("inf"))
+        found = [item for item in known if earlier <= item["configurationItemCaptureTime"] <= later]
+        found.sort(key=lambda item: item["configurationItemCaptureTime"], reverse=True)
+        return json.dumps({"configurationItems": found})
 
-    def get_config_resource(  # noqa: D102  # documented by moto
-        self,
-        account_id: str,
-        partition: str,
-        resource_id: str,
-        resource_name: str | None = None,  # noqa: ARG002
-        backend_region: str | None = None,
-        resource_region: str | None = None,  # noqa: ARG002
-    ) -> dict[str, Any] | None:
-        region = backend_region or REGION
-        for instance in self.backends[account_id][region].all_instances():
-            if instance.id == resource_id:
-                return describe(instance, partition, account_id, region)
-        return None
+    def list_discovered_resources(request: ConfigResponse) -> str:
+        asked = json.loads(request.body)
+        known = [item for item in record.items if item["resourceType"] == asked["resourceType"]]
+        if not known:
+            return list_by_moto(request)
+        deleted = {item["resourceId"] for item in known if "Deleted" in get_status(item)}
+        ids = sorted({item["resourceId"] for item in known} - deleted)
+        start, limit = int(asked.get("nextToken", 0)), asked.get("limit", 100)
+        page = [{"resourceType": asked["resourceType"], "resourceId": each} for each in ids]
+        answer: Json = {"resourceIdentifiers": page[start : start + limit]}
+        if page[start + limit :]:
+            answer["nextToken"] = str(start + limit)
+        return json.dumps(answer)
 
-
-def describe(instance: Instance, partition: str, account_id: str, region: str) -> dict[str, Any]:
-    """Return the instance as the configuration item of the AWS Config API."""
-    launched = instance.launch_time.timestamp()
-    return {
-        "version": "1.3",
-        "accountId": account_id,
-        "configurationItemCaptureTime": launched,
-        "configurationItemStatus": "OK",
-        "configurationStateId": str(int(launched * 1000)),
-        "configurationItemMD5Hash": "",
-        "arn": f"arn:{partition}:ec2:{region}:{account_id}:instance/{instance.id}",
-        "resourceType": INSTANCE,
-        "resourceId": instance.id,
-        "awsRegion": region,
-        "availabilityZone": instance.placement.availability_zone,
-        "resourceCreationTime": launched,
-        "tags": {tag["key"]: tag["value"] for tag in instance.get_tags()},
-        "relatedEvents": [],
-        "relationships": [],
-        "configuration": json.dumps(
-            {"instanceId": instance.id, "instanceType": instance.instance_type}
-        ),
-        "supplementaryConfiguration": {},
-    }
-
-
-def launch(
-    endpoint: str, instance_id: str, instance_type: str, session: boto3.Session | None = None
-) -> None:
-    """Launch an instance in moto (API: RunInstances) under the id that an event names."""
-    ec2: Any = (session or start_session(CREDENTIALS)).client("ec2", endpoint_url=endpoint)
-    with mock.patch("moto.ec2.models.instances.random_instance_id", return_value=instance_id):
-        ec2.run_instances(
-            ImageId="ami-12c6146b", InstanceType=instance_type, MinCount=1, MaxCount=1
-        )
-
-
-def start_session(credentials: dict[str, str]) -> boto3.Session:
-    """Return a session with credentials written as environment variables."""
-    return boto3.Session(
-        credentials["AWS_ACCESS_KEY_ID"],
-        credentials["AWS_SECRET_ACCESS_KEY"],
-        credentials["AWS_SESSION_TOKEN"],
-        REGION,
-    )
+    with mock.patch.multiple(
+        ConfigResponse,
+        put_evaluations=put_evaluations,
+        get_resource_config_history=get_resource_config_history,
+        list_discovered_resources=list_discovered_resources,
+    ):
+        yield record
 
 
 class LocalAws:
-    """A running moto server and the calls it was sent."""
+    """A running server, what AWS Config has recorded there, and the calls that it was sent."""
 
-    def __init__(self, endpoint: str) -> None:
-        """Record the calls from now on."""
-        self.endpoint = endpoint
-        recorder.start_recording()
-        self.forget_calls()
+    def __init__(self, record: ConfigRecord) -> None:
+        """Listen at a free port of 127.0.0.1."""
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)  # no line for every request
+        self.record = record
+        self.calls: list[str] = []
+        self.moto = DomainDispatcherApplication(create_backend_app)
+        self.server = make_server("127.0.0.1", 0, self.answer, threaded=True)
+        self.endpoint = f"http://127.0.0.1:{self.server.server_port}"
 
-    def forget_calls(self) -> None:
-        """Forget the calls so far."""
-        recorder.reset_recording()
-
-    def get_calls(self) -> list[str]:
-        """Return the names of the operations called since they were last forgotten."""
-        return [call["operation"] for call in self.get_requests()]
-
-    def get_requests(self) -> list[dict[str, Any]]:
-        """Return operation, body and headers of each call since they were last forgotten."""
-        requests = [json.loads(line) for line in recorder.download_recording().splitlines()]
-        for request in requests:
-            body = b64decode(request["body"]).decode()
-            target = request["headers"].get("X-Amz-Target")
-            request["operation"] = target.split(".")[-1] if target else parse_qs(body)["Action"][0]
-            request["body"] = body
-        return requests
+    def answer(self, environ: Json, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Note the operation that a request calls, then let moto answer it."""
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        environ["wsgi.input"] = io.BytesIO(body)
+        operation = environ.get("HTTP_X_AMZ_TARGET", "").split(".")[-1]
+        query = parse_qs(body.decode(errors="replace")).get("Action", [])
+        path = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
+        self.calls.append(operation or (query or [path])[0])
+        answer: Iterable[bytes] = self.moto(environ, start_response)
+        return answer
 
 
 @contextmanager
 def start_local_aws() -> Iterator[LocalAws]:
-    """Run moto's server on 127.0.0.1, at a free port, until the block ends."""
-    RESOURCE_MAP[INSTANCE] = InstanceConfigQuery(ec2_backends)
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # no line for every request
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    with tempfile.TemporaryDirectory() as folder:
-        # moto reads the file's place from the environment when it is imported: too early for us.
-        recorder._location = str(Path(folder) / "calls")
-        server.start()
+    """Run the stand-in until the block ends."""
+    with record_config() as record:
+        aws = LocalAws(record)
+        thread = threading.Thread(target=aws.server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
         try:
-            host, port = server.get_host_and_port()
-            yield LocalAws(f"http://{host}:{port}")
+            yield aws
         finally:
-            recorder.stop_recording()
-            server.stop()
-            ec2_backends.reset()
-            del RESOURCE_MAP[INSTANCE]
+            aws.server.shutdown()
+            aws.server.server_close()

@@ -1,114 +1,203 @@
-"""A clean environment, the rules loaded as Lambda loads them, AWS on this machine."""
+"""A clean environment, the rules as Lambda loads them, and AWS: moto at the end of a wire."""
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
+import re
+import subprocess
 import time
+from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
-from types import CodeType, ModuleType
-from typing import TYPE_CHECKING, Any, Protocol
+from types import ModuleType
+from typing import Any
+from urllib.parse import parse_qsl
 
+# Before the imports: no profile, proxy, time zone or credential of the machine reaches a test.
+for name in list(os.environ):
+    if name.startswith(("AWS_", "ASSUME_ROLE_", "EXECUTION_ROLE_")) or "proxy" in name.lower():
+        del os.environ[name]
+os.environ |= {
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_ACCESS_KEY_ID": "own-key",
+    "AWS_SECRET_ACCESS_KEY": "own-secret",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "TZ": "America/New_York",  # Lambda runs in UTC; nothing may depend on it
+}
+time.tzset()
+
+import boto3
 import pytest
+from botocore import handlers
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
+from moto import mock_aws
+from moto.core.botocore_stubber import MockRawResponse
+from moto.iam.models import get_account_id_from
 
-from scripts.local_aws import REGION
-from tests.fake_aws import start_fake_aws
+from scripts.local_aws import record_config
+from scripts.run_events import list_events
+from scripts.stack import ROOT, get_name, list_rules, resolve_stack
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+Json = dict[str, Any]
+RULES = list_rules()
+boto3.setup_default_session()
+OWN_ACCOUNT = "123456789012"
+OTHER_ACCOUNT = "111122223333"
+ROLE = "arn:aws:iam::{}:role/config/recorder"
 
-    from tests.fake_aws import FakeAws
 
-ROOT = Path(__file__).parent.parent
-RULES = ("desired_instance_type", "resource_count_limit")
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    versions = " and ".join(
+        f"{name} {importlib.metadata.version(name)}" for name in ("boto3", "botocore")
+    )
+    terminalreporter.write_line(f"Tested with {versions}.")
+
+
+# The rules
+
+
+def get_message_types(rule: str) -> list[str]:
+    """Return the notifications that the rule listens to, from the template."""
+    properties = resolve_stack()[f"{get_name(rule)}Rule"]["Properties"]
+    return [detail["MessageType"] for detail in properties["Source"]["SourceDetails"]]
+
+
+CHANGE_RULES = [
+    rule for rule in RULES if "ConfigurationItemChangeNotification" in get_message_types(rule)
+]
+PERIODIC_RULES = [rule for rule in RULES if rule not in CHANGE_RULES]
 
 
 @cache
-def compile_rule(rule: str) -> CodeType:
+def load_once(rule: str, **environment: str) -> ModuleType:
     path = ROOT / rule / "app.py"
-    return compile(path.read_text(), path, "exec")
-
-
-class Load(Protocol):
-    def __call__(self, rule: str, **environment: str) -> Any: ...
-
-
-@pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in os.environ:
-        if name.startswith("AWS_"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "own-key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "own-secret")
-    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    # Lambda runs in UTC; a developer's machine need not.
-    monkeypatch.setenv("TZ", "America/New_York")
-    time.tzset()
-    monkeypatch.delenv("ASSUME_ROLE_MODE", raising=False)
-    monkeypatch.delenv("EXECUTION_ROLE_NAME", raising=False)
-
-
-@pytest.fixture
-def aws() -> Iterator[FakeAws]:
-    """AWS Config and STS on this machine, for the rules loaded after it."""
-    with start_fake_aws() as server:
-        yield server
-
-
-@pytest.fixture
-def load(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Load:
-    """Load a rule's app.py as a new Lambda process does, with its environment."""
-
-    def load_rule(rule: str, **environment: str) -> ModuleType:
-        if "aws" in request.fixturenames:
-            endpoint = request.getfixturevalue("aws").endpoint
-            monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    module = ModuleType(f"{rule}.app")
+    with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
-            monkeypatch.setenv(name, value)
-        module = ModuleType(f"{rule}.app")
-        exec(compile_rule(rule), module.__dict__)  # noqa: S102  # the rule's own file
-        return module
-
-    return load_rule
+            patch.setenv(name, value)
+        exec(compile(path.read_text(), path, "exec"), module.__dict__)  # noqa: S102  # our own file
+    return module
 
 
-@pytest.fixture
-def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the SDK retry at once."""
-    sleep: Callable[[float], None] = lambda _: None  # noqa: E731
-    monkeypatch.setattr("botocore.endpoint.time", _Time(sleep))
+def load(rule: str, **environment: str) -> Any:
+    """Return the rule's module as loaded with this environment, without clients of other tests."""
+    module = load_once(rule, **environment)
+    module.build_client.cache_clear()
+    return module
 
 
-class _Time:
-    """The time module with another sleep."""
-
-    def __init__(self, sleep: Callable[[float], None]) -> None:
-        self.sleep = sleep
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(time, name)
+# Events
 
 
-def read_event(rule: str, case: str) -> dict[str, Any]:
-    """Return the sample event of the repository."""
-    event: dict[str, Any] = json.loads((ROOT / "events" / rule / f"{case}.json").read_text())
+def read_event(rule: str, case: str) -> Json:
+    """Return a sample event of the repository."""
+    event: Json = json.loads((ROOT / "events" / rule / f"{case}.json").read_text())
     return event
 
 
-def edit(event: dict[str, Any], field: str, changes: dict[str, Any]) -> dict[str, Any]:
-    """Return the event with its JSON text in `field` changed: dotted names, ... removes."""
-    content = json.loads(event[field])
+def read_sample(rule: str, **fields: Any) -> Json:
+    """Return the rule's first sample event that is evaluated from what it holds; ... removes."""
+    for path in list_events(rule):
+        event = read_event(rule, path.stem)
+        content = json.loads(event["invokingEvent"])
+        status = content.get("configurationItem", {}).get("configurationItemStatus")
+        if status == "OK" or content["messageType"] == "ScheduledNotification":
+            event |= {"resultToken": "a-real-token", **fields}
+            return {name: value for name, value in event.items() if value is not ...}
+    raise AssertionError(f"events/{rule}/ has no event of a resource with status OK.")
+
+
+def edit(event: Json, name: str, changes: Json) -> Json:
+    """Return the event with its JSON text `name` changed: dotted paths; ... removes."""
+    content = json.loads(event.get(name, "{}"))
     for path, value in changes.items():
-        *parents, name = path.split(".")
+        *parents, last = path.split(".")
         holder = content
         for parent in parents:
             holder = holder[parent]
         if value is ...:
-            del holder[name]
+            del holder[last]
         else:
-            holder[name] = value
-    return {**event, field: json.dumps(content)}
+            holder[last] = value
+    return {**event, name: json.dumps(content)}
+
+
+# AWS
+
+
+@dataclass
+class Call:
+    """One request: its action (config:PutEvaluations) and the account that signed it."""
+
+    action: str
+    parameters: Json
+    account_id: str
+
+    @property
+    def operation(self) -> str:
+        return self.action.split(":")[1]
+
+
+@dataclass
+class Wire:
+    """Between every client and moto: notes each request, and may answer in AWS's place."""
+
+    items: list[Json]  # what AWS Config has recorded
+    calls: list[Call] = field(default_factory=list)
+    evaluations: list[Json] = field(default_factory=list)  # those that reached AWS Config
+    # By operation, for its next requests: an exception, an error "Code: message", or a response.
+    answers: dict[str, list[Exception | str | Json]] = field(default_factory=dict)
+
+    def __call__(self, request: Any, event_name: str, **_: Any) -> AWSResponse | None:
+        operation = event_name.rpartition(".")[2]
+        body = request.body or ""
+        body = body if isinstance(body, str) else body.decode()
+        is_json = body.startswith("{")
+        parameters = json.loads(body) if is_json else dict(parse_qsl(body))
+        signed = re.search("Credential=(.+?)/.+?/.+?/(.+?)/", str(request.headers["Authorization"]))
+        assert signed, "every request is signed"
+        key, service = signed.groups()
+        self.calls.append(Call(f"{service}:{operation}", parameters, get_account_id_from(key)))
+        answers = self.answers.get(operation)
+        answer = answers.pop(0) if answers else None
+        if answer is None:
+            self.evaluations += parameters.get("Evaluations", [])
+            return None
+        if isinstance(answer, Exception):
+            raise answer
+        status, text = 200, json.dumps(answer)
+        if isinstance(answer, str):
+            code, _colon, message = answer.partition(": ")
+            xml = f"<ErrorResponse><Error><Code>{code}</Code><Message>{message}</Message></Error>"
+            text = json.dumps({"__type": code, "message": message})
+            status, text = 400, text if is_json else f"{xml}</ErrorResponse>"
+        return AWSResponse(request.url, status, HTTPHeaders(), MockRawResponse(text))
+
+    @property
+    def operations(self) -> list[str]:
+        return [call.operation for call in self.calls]
+
+
+@pytest.fixture(scope="session")
+def built() -> None:
+    """The functions as sam build makes them of the files as they are now."""
+    subprocess.run(["make", "--silent", "build"], cwd=ROOT, check=True)  # noqa: S607  # make's own
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """moto with an empty AWS Config; retries wait for nothing."""
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
+    keep_session: Any = {"core": {"reset_boto3_session": False}}  # its API models take 0.1 s
+    with mock_aws(config=keep_session), record_config() as record:
+        wire = Wire(record.items)
+        # The clients of the default session, and those of the sessions that roles get.
+        events = boto3.DEFAULT_SESSION.events
+        events.register_first("before-send", wire)
+        builtin = [("before-send", wire), *handlers.BUILTIN_HANDLERS]
+        monkeypatch.setattr(handlers, "BUILTIN_HANDLERS", builtin)
+        yield wire
+        events.unregister("before-send", wire)

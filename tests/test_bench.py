@@ -1,28 +1,16 @@
-"""The benchmark still runs, and what it counts is right; no time is asserted."""
+"""The benchmark runs, and what it counts is right; no time is asserted."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from scripts.bench import main
-
-if TYPE_CHECKING:
-    import pytest
-
-COUNTED = (
-    "list calls to find 100,000 resources over 50",
-    "AssumeRole calls for 200 events from 10 accounts in turn",
-    "built artifact of desired_instance_type",
-    "built artifact of resource_count_limit",
-)
+import os
+import subprocess
+import sys
 
 
-def test_benchmark_prints_every_row(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--repetitions", "1"]) == 0
-    header, *rows, _, machine = capsys.readouterr().out.splitlines()
-    assert header.split() == ["what", "ours", "rdklib", "target", "met"]
-    assert len(rows) == 8
-    for what in COUNTED:
-        (row,) = (row for row in rows if what in row)
-        assert row.split()[-1] == "yes"
-    assert "medians of 1" in machine
+def test_benchmark_prints_every_row() -> None:
+    command = [sys.executable, "-m", "scripts.bench"]
+    environment = {**os.environ, "REPETITIONS": "1"}
+    printed = subprocess.check_output(command, env=environment, text=True).splitlines()
+    assert printed[0].split() == ["ours", "rdklib", "target"]
+    assert printed[3].split()[-6:] == ["50", "1", "1000", "at", "most", "1"]
+    assert "Medians of 1;" in printed[5]

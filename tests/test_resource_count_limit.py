@@ -1,106 +1,102 @@
-"""The periodic rule, through its handler, with events as AWS Config sends them."""
+"""The rule resource_count_limit: what it counts and decides, through moto's AWS Config."""
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
+from botocore.exceptions import ClientError, PaginationError
 
-from tests.conftest import edit, read_event
-
-if TYPE_CHECKING:
-    from tests.conftest import Load
-    from tests.fake_aws import FakeAws
+from tests.conftest import Json, Wire, edit, load, read_event
 
 RULE = "resource_count_limit"
 INSTANCE = "AWS::EC2::Instance"
 
 
-def judge(load: Load, event: dict[str, Any]) -> dict[str, str]:
-    """Return the one evaluation that the rule sends for the event."""
-    (evaluation,) = load(RULE).lambda_handler(event, None)
-    assert isinstance(evaluation, dict)
-    return evaluation
-
-
-def with_parameters(**parameters: Any) -> dict[str, Any]:
-    """Return the sample event with parameters changed; ... removes one."""
+def with_parameters(**parameters: Any) -> Json:
+    """Return a sample event with other rule parameters; ... removes one."""
     return edit(read_event(RULE, "within_limit"), "ruleParameters", parameters)
 
 
-@mock_aws
+def record_instances(aws: Wire, number: int) -> None:
+    for each in range(number):
+        aws.items.append({"resourceType": INSTANCE, "resourceId": f"i-{each}"})
+
+
 @pytest.mark.parametrize(
-    ("buckets", "verdict"), [(1, "COMPLIANT"), (2, "COMPLIANT"), (3, "NON_COMPLIANT")]
+    ("buckets", "compliance_type", "found"),
+    [
+        (0, "COMPLIANT", "0 (is the type recorded?)"),
+        (2, "COMPLIANT", "2"),
+        (3, "NON_COMPLIANT", "at least 3"),
+    ],
 )
-def test_account_is_judged_by_its_count(buckets: int, verdict: str, load: Load) -> None:
+def test_account_is_evaluated_by_its_count(
+    buckets: int, compliance_type: str, found: str, aws: Wire
+) -> None:
     for number in range(buckets):
         boto3.client("s3").create_bucket(Bucket=f"bucket-{number}")
     event = with_parameters(applicableResourceType="AWS::S3::Bucket", maxCount="2")
-    assert judge(load, event) == {
-        "ComplianceResourceType": "AWS::::Account",
-        "ComplianceResourceId": "123456789012",
-        "ComplianceType": verdict,
-        "Annotation": f"AWS Config has discovered {buckets} of AWS::S3::Bucket in this account and "
-        "Region; at most 2 allowed.",
-        "OrderingTimestamp": "2026-11-06T09:15:28.107Z",
-    }
+    assert load(RULE).lambda_handler(event, None) == [
+        {
+            "ComplianceResourceType": "AWS::::Account",
+            "ComplianceResourceId": "123456789012",
+            "ComplianceType": compliance_type,
+            "Annotation": f"Resources of type AWS::S3::Bucket found: {found}; at most 2 allowed.",
+            "OrderingTimestamp": "2026-11-06T09:15:28.107Z",
+        }
+    ]
 
 
 @pytest.mark.parametrize(
-    ("fleet", "max_count", "found", "calls"),
+    ("fleet", "max_count", "found", "lists"),
     [
-        pytest.param(250, 300, "250", 3, id="under the limit, every page is read"),
-        pytest.param(300, 300, "300", 4, id="at the limit, to the end"),
-        pytest.param(100_000, 50, "at least 100", 1, id="the first page passes the limit"),
-        pytest.param(100_000, 99, "at least 100", 1, id="the last of a page passes the limit"),
-        pytest.param(100_000, 100, "at least 200", 2, id="the next page passes the limit"),
-        pytest.param(100_000, 1234, "at least 1300", 13, id="a later page passes the limit"),
-        pytest.param(80, 50, "80", 1, id="the listing ended on the page that passed the limit"),
-        pytest.param(150, 120, "150", 2, id="the listing ended on the last page"),
+        pytest.param(250, 300, "250", 3, id="under the limit every page is read"),
+        pytest.param(300, 300, "300", 3, id="at the limit too"),
+        pytest.param(500, 50, "at least 100", 1, id="the first page is over the limit"),
+        pytest.param(500, 99, "at least 100", 1, id="its last resource is over the limit"),
+        pytest.param(500, 100, "at least 200", 2, id="the second page is over the limit"),
     ],
 )
-def test_count_reads_no_more_pages_than_it_needs(
-    fleet: int, max_count: int, found: str, calls: int, load: Load, aws: FakeAws
+def test_no_more_pages_are_listed_than_needed(
+    fleet: int, max_count: int, found: str, lists: int, aws: Wire
 ) -> None:
-    aws.fleet = fleet
-    evaluation = judge(load, with_parameters(maxCount=str(max_count)))
-    assert f"discovered {found} of {INSTANCE}" in evaluation["Annotation"]
-    assert f"at most {max_count} allowed" in evaluation["Annotation"]
-    assert (evaluation["ComplianceType"] == "COMPLIANT") == (fleet <= max_count)
-    assert aws.operations.count("ListDiscoveredResources") == calls
-    assert all(call.parameters["limit"] == 100 for call in aws.calls[:-1])
+    record_instances(aws, fleet)
+    (evaluation,) = load(RULE).lambda_handler(with_parameters(maxCount=max_count), None)
+    assert f"found: {found}; at most {max_count} allowed" in evaluation["Annotation"]
+    assert aws.operations == ["ListDiscoveredResources"] * lists + ["PutEvaluations"]
+    assert aws.calls[0].parameters == {"resourceType": INSTANCE, "limit": 100}
 
 
-def test_short_and_empty_pages_are_followed(load: Load, aws: FakeAws) -> None:
-    aws.page_sizes = [0, 3, 0, 0, 40, 1]
-    evaluation = judge(load, with_parameters(maxCount="43"))
-    assert evaluation["ComplianceType"] == "NON_COMPLIANT"
-    assert "discovered 44 of" in evaluation["Annotation"]
+def test_short_and_empty_pages_are_followed(aws: Wire) -> None:
+    sizes = [0, 3, 0, 0, 40, 1]
+    pages: list[Json] = [{"resourceIdentifiers": [{}] * size, "nextToken": "x"} for size in sizes]
+    for number, page in enumerate(pages):
+        page["nextToken"] = str(number)
+    del pages[-1]["nextToken"]
+    aws.answers["ListDiscoveredResources"] = [*pages]
+    (evaluation,) = load(RULE).lambda_handler(with_parameters(maxCount="44"), None)
+    assert "found: 44;" in evaluation["Annotation"]
 
 
-def test_nothing_found_says_that_the_type_may_not_be_recorded(load: Load, aws: FakeAws) -> None:
-    evaluation = judge(load, with_parameters(maxCount="0"))
-    assert evaluation["ComplianceType"] == "COMPLIANT"
-    assert evaluation["Annotation"] == (
-        "AWS Config has discovered 0 of AWS::EC2::Instance in this account and Region, or does not "
-        "record this type; at most 0 allowed."
-    )
+def test_count_goes_on_from_a_token_and_a_count(aws: Wire) -> None:
+    record_instances(aws, 250)
+    client = boto3.client("config")
+    assert load(RULE).count_resource_types(INSTANCE, "200", 7, client, 1000) == 57
 
 
 @pytest.mark.parametrize(
     ("max_count", "allowed"),
     [("5", 5), (5, 5), (" 5\t", 5), ("0", 0), (0, 0), ("007", 7), (..., 0)],
-    ids=["text", "number", "blanks", "none as text", "none", "leading zeros", "absent"],
+    ids=["text", "number", "blanks", "zero as text", "zero", "leading zeros", "absent"],
 )
-def test_max_count_is_a_whole_number(
-    max_count: Any, allowed: int, load: Load, aws: FakeAws
-) -> None:
-    aws.fleet = 6
-    evaluation = judge(load, with_parameters(maxCount=max_count))
-    assert f"at most {allowed} allowed" in evaluation["Annotation"]
+def test_max_count_is_a_whole_number(max_count: Any, allowed: int) -> None:
+    parameters = {"applicableResourceType": f" {INSTANCE} "}
+    if max_count is not ...:
+        parameters["maxCount"] = max_count
+    checked = {"applicableResourceType": INSTANCE, "maxCount": allowed}
+    assert load(RULE).evaluate_parameters(parameters) == checked
 
 
 @pytest.mark.parametrize(
@@ -108,88 +104,41 @@ def test_max_count_is_a_whole_number(
     ["ten", "1.5", "-1", "", " ", "5.0", "+5", "1_000", "٣", "1e3", 1.5, 5.0, -1, True, None, [5]],
     ids=repr,
 )
-def test_other_max_count_is_refused(max_count: Any, load: Load, aws: FakeAws) -> None:
+def test_any_other_max_count_is_an_error(max_count: Any) -> None:
+    parameters = {"applicableResourceType": INSTANCE, "maxCount": max_count}
     with pytest.raises(ValueError, match="maxCount") as caught:
-        judge(load, with_parameters(maxCount=max_count))
-    assert str(caught.value) == (
-        f"maxCount must be a whole number of 0 or more, not {max_count!r}."
-    )
+        load(RULE).evaluate_parameters(parameters)
+    assert str(caught.value) == f"maxCount must be a whole number of 0 or more, not {max_count!r}."
+
+
+@pytest.mark.parametrize("resource_type", [None, "", "  ", 5, [INSTANCE]], ids=repr)
+def test_missing_resource_type_is_an_error(resource_type: Any) -> None:
+    with pytest.raises(ValueError, match="applicableResourceType") as caught:
+        load(RULE).evaluate_parameters({"applicableResourceType": resource_type})
+    message = f"applicableResourceType must be a resource type, not {resource_type!r}."
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("parameters", [{"applicableResourceType": ...}, {"maxCount": "ten"}])
+def test_bad_parameter_is_an_error_before_any_call(parameters: Json, aws: Wire) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        load(RULE).lambda_handler(with_parameters(**parameters), None)
     assert aws.calls == []
-
-
-@pytest.mark.parametrize("resource_type", [..., "", "  ", None, 5, [INSTANCE]], ids=repr)
-def test_missing_resource_type_is_refused(resource_type: Any, load: Load, aws: FakeAws) -> None:
-    with pytest.raises(ValueError, match="applicableResourceType must be a non-empty string"):
-        judge(load, with_parameters(applicableResourceType=resource_type))
-    assert aws.calls == []
-
-
-def test_other_message_is_refused_in_one_exact_sentence(load: Load) -> None:
-    event = edit(with_parameters(), "invokingEvent", {"messageType": "Other"})
-    with pytest.raises(ValueError, match="messageType") as caught:
-        judge(load, event)
-    assert str(caught.value) == "messageType must be ScheduledNotification, not 'Other'."
-
-
-def test_blanks_around_the_resource_type_do_not_matter(load: Load, aws: FakeAws) -> None:
-    judge(load, with_parameters(applicableResourceType=f" {INSTANCE} "))
-    assert aws.calls[0].parameters == {"resourceType": INSTANCE, "limit": 100}
-
-
-def test_absent_parameters_are_refused(load: Load) -> None:
-    event = with_parameters()
-    del event["ruleParameters"]
-    with pytest.raises(ValueError, match="applicableResourceType must be"):
-        judge(load, event)
 
 
 @pytest.mark.parametrize(
-    "account", [..., None, "", "12345", 123456789012, "12345678901x"], ids=repr
+    ("second_answer", "error"),
+    [
+        ("ExpiredTokenException: The security token is expired", "ExpiredTokenException"),
+        ({"resourceIdentifiers": [], "nextToken": "1"}, "same next token"),
+    ],
+    ids=["the credentials expire", "the next token repeats"],
 )
-def test_account_that_is_none_is_refused(account: Any, load: Load, aws: FakeAws) -> None:
-    event = {**with_parameters(), "accountId": account}
-    event = {name: value for name, value in event.items() if value is not ...}
-    with pytest.raises(ValueError, match="accountId must be") as caught:
-        judge(load, event)
-    digits = account not in ("", ...) and isinstance(account, str)
-    wanted = "the 12 digits of an account" if digits else "a non-empty string"
-    assert str(caught.value) == f"accountId must be {wanted}, not {event.get('accountId')!r}."
-    assert aws.calls == []
-
-
-@pytest.mark.parametrize("time", [..., None, "", "today", 1478423728], ids=repr)
-def test_time_that_is_none_is_refused(time: Any, load: Load, aws: FakeAws) -> None:
-    event = edit(with_parameters(), "invokingEvent", {"notificationCreationTime": time})
-    with pytest.raises(ValueError, match=r"^notificationCreationTime must be an ISO"):
-        judge(load, event)
-    assert aws.calls == []
-
-
-# Functions of the guide, called as it documents them
-
-
-def test_documented_calls_return_what_is_documented(load: Load, aws: FakeAws) -> None:
-    module = load(RULE)
-    aws.fleet = 250
-    assert module.count_resource_types(INSTANCE, "", 0) == 250
-    assert module.count_resource_types(INSTANCE, "2", 7) == 57
-    assert module.evaluate_compliance("10", 11) == "NON_COMPLIANT"
-    assert module.evaluate_compliance(10, 10) == "COMPLIANT"
-    assert module.is_scheduled_notification("ScheduledNotification") is True
-    assert module.evaluate_parameters({"applicableResourceType": INSTANCE, "other": "kept"}) == {
-        "applicableResourceType": INSTANCE,
-        "maxCount": 0,
-        "other": "kept",
-    }
-
-
-def test_documented_evaluation_needs_no_annotation(load: Load) -> None:
-    event = {"invokingEvent": json.dumps({"notificationCreationTime": "2026-11-06T09:15:28.107Z"})}
-    assert load(RULE).build_evaluation("i-1", "COMPLIANT", event, resource_type=INSTANCE) == {
-        "ComplianceResourceType": INSTANCE,
-        "ComplianceResourceId": "i-1",
-        "ComplianceType": "COMPLIANT",
-        "OrderingTimestamp": "2026-11-06T09:15:28.107Z",
-    }
-    with pytest.raises(ValueError, match=r"^invokingEvent must be JSON text, not None"):
-        load(RULE).build_evaluation("i-1", "COMPLIANT", {})
+def test_fault_in_the_middle_of_a_count_is_an_error(
+    second_answer: Any, error: str, aws: Wire
+) -> None:
+    first = {"resourceIdentifiers": [{}] * 100, "nextToken": "1"}
+    aws.answers["ListDiscoveredResources"] = [first, second_answer]
+    with pytest.raises((ClientError, PaginationError), match=error):
+        load(RULE).lambda_handler(with_parameters(maxCount="300"), None)
+    assert aws.evaluations == []

@@ -1,279 +1,334 @@
-"""The stack proven without AWS: translated, created in moto, its roles and rules put to use."""
+"""template.yaml and the member role: what they deploy, for every rule and in both scopes."""
 
 from __future__ import annotations
 
 import json
-import sys
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+import re
+from fnmatch import fnmatchcase
+from typing import Any
 
+import boto3
+import botocore.session
 import pytest
-import requests
-from botocore.exceptions import ClientError
-from cfnlint.api import ManualArgs, lint
-from moto.iam.models import get_account_id_from
+from botocore.validate import ParamValidator
+from moto.core import set_initial_no_auth_action_count
 
-from scripts.lambda_runtime import find_emulator, load_function, resolve, start_function
-from scripts.local_aws import REGION, launch, start_local_aws, start_session
-from scripts.run_events import find_instance, load_cases
-from tests.conftest import ROOT, RULES, read_event
-from tests.stack import create_stack, deploy, translate
-from tests.test_template import NAMES
+from scripts.local_aws import read_items
+from scripts.run_events import list_events
+from scripts.stack import ROOT, get_name, load_template, resolve_stack
+from tests.conftest import CHANGE_RULES, RULES, Json, Wire, get_message_types, load, read_event
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import boto3
-
-    from scripts.local_aws import LocalAws
-    from tests.stack import Stack
-
-linux = pytest.mark.skipif(sys.platform != "linux", reason="the Lambda emulator is a Linux binary")
-SCOPES = {
-    "account": {},
-    "account, assumed role": {"AssumeRoleMode": "true", "ExecutionRoleName": "team/Evaluator"},
-    "organization": {"RuleScope": "Organization", "ExecutionRoleName": "Evaluator"},
-    "organization, assumed role": {
-        "RuleScope": "Organization",
-        "AssumeRoleMode": "true",
-        "ExecutionRoleName": "Evaluator",
-    },
-}
-BASICS = {"logs:CreateLogStream", "logs:PutLogEvents", "sqs:SendMessage"}
-OWN = {
-    "desired_instance_type": {"config:PutEvaluations", "config:GetResourceConfigHistory"},
-    "resource_count_limit": {"config:PutEvaluations", "config:ListDiscoveredResources"},
-}
+TEMPLATE = load_template()
+MEMBER_ROLE = ROOT / "organization" / "member-role.yaml"
+ORGANIZATION = {"RuleScope": "Organization", "ExecutionRoleName": "ConfigRules"}
+ASSUMED_ROLE = {"AssumeRoleMode": "true", "ExecutionRoleName": "team/Evaluator"}
+every_rule = pytest.mark.parametrize("rule", RULES)
+scopes = pytest.mark.parametrize(
+    "parameters",
+    [{}, ASSUMED_ROLE, ORGANIZATION],
+    ids=["account", "account with a role to assume", "organization"],
+)
 
 
-@pytest.fixture
-def moto() -> Iterator[LocalAws]:
-    with start_local_aws() as aws:
-        yield aws
-        set_open_calls(aws, float("inf"))
-        requests.post(f"{aws.endpoint}/moto-api/reset", timeout=10)
+def get_properties(rule: str, resource: str, **parameters: Any) -> Json:
+    """Return the properties of one of the rule's resources."""
+    name = f"{get_name(rule)}{resource}"
+    resources = resolve_stack(**parameters)
+    assert name in resources, f"template.yaml has no {name}: each rule has one."
+    properties: Json = resources[name]["Properties"]
+    return properties
 
 
-def set_open_calls(aws: LocalAws, number: float) -> None:
-    """Let moto answer that many calls before it enforces IAM policies."""
-    requests.post(f"{aws.endpoint}/moto-api/reset-auth", data=str(number), timeout=10)
+def list_statements(rule: str, **parameters: str) -> list[Json]:
+    """Return what the function's role may do."""
+    resources = resolve_stack(**parameters)
+    role = resources[f"{get_name(rule)}Role"]["Properties"]
+    managed = [resources[name]["Properties"] for name in role["ManagedPolicyArns"]]
+    policies = [*role["Policies"], *managed]
+    return [each for policy in policies for each in policy["PolicyDocument"]["Statement"]]
 
 
-@contextmanager
-def enforce_policies(aws: LocalAws) -> Iterator[None]:
-    set_open_calls(aws, 0)
-    try:
-        yield
-    finally:
-        set_open_calls(aws, float("inf"))
+def check_request(service: str, operation: str, request: Json) -> str:
+    """Return what AWS's model of the operation says against a request, nothing if it is right."""
+    shape = botocore.session.get_session().get_service_model(service).operation_model(operation)
+    return str(ParamValidator().validate(request, shape.input_shape).generate_report())
 
 
-def assume(aws: LocalAws, session: boto3.Session, role_arn: str) -> dict[str, str]:
-    """Return credentials of the role as the environment variables of a function."""
-    sts: Any = session.client("sts", endpoint_url=aws.endpoint)
+# The rules and their functions
+
+
+def test_every_folder_with_an_app_is_a_rule_of_the_template() -> None:
+    folders = {path.parent.name for path in ROOT.glob("*/app.py")}
+    missing = folders - set(RULES)
+    assert not missing, f"template.yaml has no function whose CodeUri is {missing}."
+
+
+@every_rule
+def test_function_has_its_own_code_log_and_role(rule: str) -> None:
+    function = get_properties(rule, "Function")
+    assert function["CodeUri"].strip("/") == rule
+    assert function["LoggingConfig"]["LogGroup"] == f"{get_name(rule)}LogGroup"
+    assert function["Role"].endswith(f":{get_name(rule)}Role")
+    assert get_properties(rule, "LogGroup")["LogGroupName"].endswith(f"/{rule}")
+
+
+@every_rule
+@scopes
+def test_function_is_told_whose_role_to_use(rule: str, parameters: dict[str, str]) -> None:
+    assert get_properties(rule, "Function", **parameters)["Environment"]["Variables"] == {
+        "ASSUME_ROLE_MODE": "true" if parameters else "false",
+        "EXECUTION_ROLE_NAME": parameters.get("ExecutionRoleName", ""),
+    }
+
+
+@every_rule
+def test_slowest_invocation_ends_before_the_functions_timeout(rule: str) -> None:
+    module = load(rule)
+    attempts = module.CLIENT_CONFIG.retries["total_max_attempts"]
+    # Standard retries wait up to 2 ** n seconds, and 5 more where the service asks for it.
+    back_off = sum(2**number + 5 for number in range(attempts - 1))
+    seconds = module.CLIENT_CONFIG.connect_timeout + module.CLIENT_CONFIG.read_timeout
+    call = attempts * seconds + back_off
+    calls = 1 + getattr(module, "MAX_HISTORY_PAGES", 1) + 1  # AssumeRole, reading, PutEvaluations
+    assert call * calls < get_properties(rule, "Function")["Timeout"]
+
+
+@every_rule
+@pytest.mark.parametrize("suffix", ["Rule", "OrganizationRule"])
+def test_rule_waits_for_its_permission_and_for_the_failure_queue(rule: str, suffix: str) -> None:
+    name = get_name(rule)
+    waits_for = TEMPLATE["Resources"][f"{name}{suffix}"]["DependsOn"]
+    assert waits_for == [f"{name}Permission", f"{name}FunctionEventInvokeConfig"]
+    config = get_properties(rule, "Function")["EventInvokeConfig"]
+    assert config["DestinationConfig"]["OnFailure"]["Destination"].endswith(":FailureQueue")
+
+
+@every_rule
+def test_permission_is_for_this_account_or_for_a_whole_organization(rule: str) -> None:
+    permission = get_properties(rule, "Permission")
+    assert permission["Principal"] == "config.amazonaws.com"
+    assert permission["SourceAccount"] == "123456789012"
+    assert "SourceAccount" not in get_properties(rule, "Permission", **ORGANIZATION)
+
+
+@every_rule
+def test_organization_rule_is_the_account_rule_for_all_accounts(rule: str) -> None:
+    own = get_properties(rule, "Rule")
+    parameters = {**ORGANIZATION, "ExcludedAccounts": ["111122223333"]}
+    request = get_properties(rule, "OrganizationRule", **parameters)
+    metadata = request["OrganizationCustomRuleMetadata"]
+    assert check_request("config", "PutOrganizationConfigRule", request) == ""
+    assert json.loads(metadata.get("InputParameters", "{}")) == own.get("InputParameters", {})
+    assert metadata["Description"] == own["Description"]
+    assert metadata["OrganizationConfigRuleTriggerTypes"] == get_message_types(rule)
+    assert metadata.get("ResourceTypesScope") == own.get("Scope", {}).get("ComplianceResourceTypes")
+    assert request["ExcludedAccounts"] == ["111122223333"]
+    assert "ExcludedAccounts" not in get_properties(rule, "OrganizationRule", **ORGANIZATION)
+
+
+# Permissions
+
+
+enforced = set_initial_no_auth_action_count(0)  # runs a function while moto enforces policies
+
+
+def assume_function_role(rule: str) -> boto3.Session:
+    """Create the function's role in moto; return a session of it."""
+    iam, sts = boto3.client("iam"), boto3.client("sts")
+    iam.create_role(RoleName=rule, AssumeRolePolicyDocument="{}")
+    policy = {"Version": "2012-10-17", "Statement": list_statements(rule)}
+    iam.put_role_policy(RoleName=rule, PolicyName="all", PolicyDocument=json.dumps(policy))
+    role_arn = f"arn:aws:iam::123456789012:role/{rule}"
     credentials = sts.assume_role(RoleArn=role_arn, RoleSessionName="test")["Credentials"]
-    return {
-        "AWS_ACCESS_KEY_ID": credentials["AccessKeyId"],
-        "AWS_SECRET_ACCESS_KEY": credentials["SecretAccessKey"],
-        "AWS_SESSION_TOKEN": credentials["SessionToken"],
-    }
+    keys = [credentials[name] for name in ("AccessKeyId", "SecretAccessKey", "SessionToken")]
+    return boto3.Session(*keys, region_name="us-east-1")
 
 
-@pytest.mark.parametrize("text", ["template", "member-role"])
-def test_template_lints_clean(text: str) -> None:
-    template = (
-        json.dumps(translate(), default=str)
-        if text == "template"
-        else (ROOT / "member-role.yaml").read_text()
-    )
-    assert lint(template, config=ManualArgs(regions=[REGION])) == []
-
-
-@pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("scope", SCOPES)
-def test_stack_of_each_scope_configures_and_permits_the_functions(
-    scope: str, rule: str, moto: LocalAws
+@every_rule
+def test_role_of_the_function_permits_what_its_samples_need_and_no_more(
+    rule: str, aws: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stack = create_stack(moto, **SCOPES[scope])
-    function = stack.get_function(NAMES[rule])
-    own = scope == "account"
-    assert function["Environment"]["Variables"] == {
-        "ASSUME_ROLE_MODE": "false" if own else "true",
-        "EXECUTION_ROLE_NAME": SCOPES[scope].get("ExecutionRoleName", ""),
+    session = assume_function_role(rule)
+    session.events.register_first("before-send", aws)
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", session)
+    aws.items += read_items(ROOT / "events" / rule)
+    aws.calls.clear()
+    module = load(rule)
+    for path in list_events(rule):
+        enforced(module.lambda_handler)(read_event(rule, path.stem), None)
+    granted = {
+        action
+        for statement in list_statements(rule)
+        for action in ([*statement["Action"]] if isinstance(statement["Action"], list) else [])
+        if not action.startswith("logs:")
     }
-    expected = OWN[rule] if own else {"sts:AssumeRole"}
-    assert stack.get_actions(NAMES[rule]) == expected | BASICS
-    policy = stack.client("lambda").get_policy(FunctionName=function["FunctionName"])["Policy"]
-    (statement,) = json.loads(policy)["Statement"]
-    assert statement["Principal"] == {"Service": "config.amazonaws.com"}
-    in_account = scope.startswith("account")
-    assert ("123456789012" in json.dumps(statement.get("Condition", ""))) is in_account
+    called = {call.action for call in aws.calls}
+    assert granted == called, "the role's actions and those that the sample events need"
 
 
+def test_policies_are_enforced_above(aws: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", assume_function_role("resource_count_limit"))
+    event = read_event("desired_instance_type", "oversized")
+    with pytest.raises(Exception, match=r"AccessDenied.*GetResourceConfigHistory"):
+        enforced(load("desired_instance_type").lambda_handler)(event, None)
+
+
+@every_rule
 @pytest.mark.parametrize(
-    ("scope", "resource", "condition"),
+    ("parameters", "resource", "condition"),
     [
-        ("account, assumed role", "arn:aws:iam::123456789012:role/team/Evaluator", None),
+        (ASSUMED_ROLE, "arn:aws:iam::123456789012:role/team/Evaluator", None),
         (
-            "organization",
-            "arn:aws:iam::*:role/Evaluator",
+            ORGANIZATION,
+            "arn:aws:iam::*:role/ConfigRules",
             {"StringEquals": {"aws:ResourceOrgID": "${aws:PrincipalOrgID}"}},
         ),
     ],
+    ids=["account", "organization"],
 )
-def test_only_the_named_role_can_be_assumed(
-    scope: str, resource: str, condition: Any, moto: LocalAws
+def test_function_that_assumes_a_role_may_do_nothing_else(
+    rule: str, parameters: dict[str, str], resource: str, condition: Any
 ) -> None:
-    stack = create_stack(moto, **SCOPES[scope])
-    for name in NAMES.values():
-        (statement,) = (
-            each for each in stack.get_statements(name) if each["Action"] == "sts:AssumeRole"
-        )
-        assert statement["Resource"] == resource
-        assert statement.get("Condition") == condition
+    statements = {str(each["Action"]): each for each in list_statements(rule, **parameters)}
+    assume = statements.pop("sts:AssumeRole")
+    assert (assume["Resource"], assume.get("Condition")) == (resource, condition)
+    assert set(statements) == {"['logs:CreateLogStream', 'logs:PutLogEvents']", "sqs:SendMessage"}
 
 
-@pytest.mark.parametrize("rule", RULES)
-def test_config_rule_is_accepted(rule: str, moto: LocalAws) -> None:
-    stack = create_stack(moto)
-    template = stack.template
-    defaults = {name: each["Default"] for name, each in template["Parameters"].items()}
-
-    def fill(value: Any) -> Any:
-        if isinstance(value, dict) and "Fn::GetAtt" in value:
-            return stack.get_function(NAMES[rule])["FunctionArn"]
-        value = resolve(value, template["Conditions"], defaults)
-        if isinstance(value, dict):
-            return {name: fill(each) for name, each in value.items()}
-        return [fill(each) for each in value] if isinstance(value, list) else value
-
-    properties = fill(template["Resources"][f"{NAMES[rule]}Rule"]["Properties"])
-    properties["InputParameters"] = json.dumps(properties["InputParameters"])
-    config = stack.client("config")
-    config.put_config_rule(ConfigRule={"ConfigRuleName": rule, **properties})
-    (found,) = config.describe_config_rules(ConfigRuleNames=[rule])["ConfigRules"]
-    assert found["Source"] == properties["Source"]
-
-    properties["Source"]["SourceIdentifier"] += "-other"
-    with pytest.raises(ClientError, match="cannot be invoked"):
-        config.put_config_rule(ConfigRule={"ConfigRuleName": "other", **properties})
+def test_member_role_trusts_the_functions_roles_alone() -> None:
+    parameters = {"CentralAccountId": "123456789012", "ExecutionRoleName": "ConfigRules"}
+    role = resolve_stack(MEMBER_ROLE, **parameters)["ExecutionRole"]["Properties"]
+    (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"AWS": "arn:aws:iam::123456789012:root"}
+    trusted = trust["Condition"]["ArnLike"]["aws:PrincipalArn"]
+    for rule in RULES:
+        path = get_properties(rule, "Role")["Path"]
+        assert fnmatchcase(f"arn:aws:iam::123456789012:role{path}stack-{rule}-1ABC", trusted)
+    assert not fnmatchcase("arn:aws:iam::123456789012:role/Administrator", trusted)
+    assert not fnmatchcase("arn:aws:iam::111122223333:role/config-rules/other", trusted)
 
 
-@linux
-@pytest.mark.parametrize("rule", RULES)
-def test_role_of_the_function_suffices_and_grants_no_more(rule: str, moto: LocalAws) -> None:
-    stack = create_stack(moto)
-    cases = load_cases(sorted(ROOT.glob(f"events/{rule}/*.json")), None)
-    for instance_id, instance_type in filter(None, (find_instance(case.event) for case in cases)):
-        launch(moto.endpoint, instance_id, instance_type)
-    credentials = assume(moto, stack.session, stack.outputs[f"{NAMES[rule]}RoleArn"])
-    with (
-        enforce_policies(moto),
-        start_function(
-            load_function(rule), moto.endpoint, emulator=find_emulator(), **credentials
-        ) as runtime,
-    ):
-        moto.forget_calls()
-        answers = [runtime.invoke(case.event) for case in cases]
-        called = {f"config:{operation}" for operation in moto.get_calls()}
-    assert all(isinstance(answer, list) for answer in answers), answers
-    assert called == OWN[rule]
-    assert stack.get_actions(NAMES[rule]) - BASICS == called
+def test_member_role_permits_what_every_function_calls() -> None:
+    parameters = {"CentralAccountId": "123456789012", "ExecutionRoleName": "ConfigRules"}
+    role = resolve_stack(MEMBER_ROLE, **parameters)["ExecutionRole"]["Properties"]
+    (statement,) = role["Policies"][0]["PolicyDocument"]["Statement"]
+    own = [each["Action"] for rule in RULES for each in list_statements(rule)]
+    needed = {action for actions in own if isinstance(actions, list) for action in actions}
+    missing = needed - {*statement["Action"], "logs:CreateLogStream", "logs:PutLogEvents"}
+    assert not missing, f"organization/member-role.yaml does not permit {missing}."
 
 
-@linux
-def test_policies_are_enforced_by_the_tests_above(moto: LocalAws) -> None:
-    stack = create_stack(moto)
-    credentials = assume(moto, stack.session, stack.outputs["ResourceCountLimitRoleArn"])
-    function = load_function("desired_instance_type")
-    event = read_event("desired_instance_type", "oversized")
-    with (
-        enforce_policies(moto),
-        start_function(function, moto.endpoint, emulator=find_emulator(), **credentials) as runtime,
-    ):
-        answer = runtime.invoke(event)
-    assert answer["errorType"] == "ClientError"
-    assert "AccessDenied" in answer["errorMessage"]
-    assert "config:GetResourceConfigHistory" in answer["errorMessage"]
+def test_no_policy_grants_a_wildcard_of_actions() -> None:
+    texts = ((ROOT / "template.yaml").read_text(), MEMBER_ROLE.read_text())
+    assert not re.search(r"\b[a-z0-9-]+:[A-Za-z]*\*\]?$", "\n".join(texts), re.MULTILINE)
 
 
-# An organization: the central account is 123456789012.
+# Alarms
 
-MEMBERS = {"111122223333": 1, "444455556666": 3}
-
-
-def of_account(event: dict[str, Any], account: str) -> dict[str, Any]:
-    """Return the event as the member account's AWS Config sends it."""
-    text = json.dumps(event).replace("123456789012", account)
-    moved: dict[str, Any] = json.loads(text)
-    return moved
+ALARMS = {
+    name: resource["Properties"]
+    for name, resource in resolve_stack().items()
+    if resource["Type"] == "AWS::CloudWatch::Alarm"
+}
 
 
-@linux
-@pytest.mark.parametrize("rule", RULES)
-def test_organization_is_judged_account_by_account(rule: str, moto: LocalAws) -> None:
-    stack = create_stack(moto, RuleScope="Organization", ExecutionRoleName="Evaluator")
-    launch(moto.endpoint, "i-central", "m5.large")
-    for account, instances in MEMBERS.items():
-        set_up_member(moto, stack, account, instances)
-    variables = stack.get_function(NAMES[rule])["Environment"]["Variables"]
-    credentials = assume(moto, stack.session, stack.outputs[f"{NAMES[rule]}RoleArn"])
-    case = {"desired_instance_type": "oversized", "resource_count_limit": "over_limit"}[rule]
-    with (
-        enforce_policies(moto),
-        start_function(
-            load_function(rule),
-            moto.endpoint,
-            emulator=find_emulator(),
-            **variables,
-            **credentials,
-        ) as runtime,
-    ):
-        for account, instances in [*MEMBERS.items(), *MEMBERS.items()]:
-            moto.forget_calls()
-            answer = runtime.invoke(of_account(read_event(rule, case), account))
-            assert isinstance(answer, list), answer
-            check_member(rule, account, instances, answer[0], moto.get_requests())
+@pytest.mark.parametrize("name", ALARMS)
+def test_alarm_is_what_cloudwatch_accepts_and_says_what_to_do(name: str) -> None:
+    alarm = resolve_stack(AlarmTopicArn="arn:aws:sns:us-east-1:123456789012:t")[name]["Properties"]
+    assert check_request("cloudwatch", "PutMetricAlarm", {"AlarmName": name, **alarm}) == ""
+    assert alarm["AlarmActions"] == ["arn:aws:sns:us-east-1:123456789012:t"]
+    assert "re-evaluate the rule (OPERATIONS.md)" in alarm["AlarmDescription"]
+    kind = re.sub("^(" + "|".join(get_name(rule) for rule in RULES) + ")", "", name)
+    assert f"`{kind}`" in (ROOT / "OPERATIONS.md").read_text()
+    assert "AlarmActions" not in ALARMS[name]
 
 
-def set_up_member(aws: LocalAws, stack: Stack, account: str, instances: int) -> None:
-    """Deploy member-role.yaml in the member account and launch its instances there."""
-    access = f"arn:aws:iam::{account}:role/OrganizationAccountAccessRole"
-    session = start_session(assume(aws, stack.session, access))
-    roles = ",".join(stack.outputs[f"{name}RoleArn"] for name in NAMES.values())
-    deploy(
-        session,
-        aws,
-        (ROOT / "member-role.yaml").read_text(),
-        "config-rules-member",
-        FunctionRoleArns=roles,
-        ExecutionRoleName="Evaluator",
-    )
-    iam: Any = session.client("iam", endpoint_url=aws.endpoint)
-    trust = iam.get_role(RoleName="Evaluator")["Role"]["AssumeRolePolicyDocument"]
-    assert trust["Statement"][0]["Principal"] == {"AWS": roles.split(",")}
-    for number in range(instances):
-        # The first of each account has the id that the oversized event names.
-        name = f"i-0b16000000000005{'bcdef'[number]}"
-        launch(aws.endpoint, name, f"m{instances}.large", session)
+@every_rule
+def test_lost_event_alarms(rule: str) -> None:
+    alarm = get_properties(rule, "LostAlarm")
+    assert alarm["MetricName"] == "DestinationDeliveryFailures"
+    assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": f"{get_name(rule)}Function"}]
+    assert rule in alarm["AlarmDescription"]
+    assert alarm["TreatMissingData"] == "notBreaching"
 
 
-def check_member(
-    rule: str,
-    account: str,
-    instances: int,
-    evaluation: dict[str, str],
-    requests_made: list[dict[str, Any]],
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule not in CHANGE_RULES])
+def test_periodic_rule_that_stops_alarms_but_not_before_its_first_two_days(rule: str) -> None:
+    alarm = get_properties(rule, "StoppedAlarm")
+    invocations, filled = alarm["Metrics"]
+    metric = invocations["MetricStat"]["Metric"]
+    assert metric["Dimensions"] == [{"Name": "FunctionName", "Value": f"{get_name(rule)}Function"}]
+    assert filled["Expression"] == "FILL(invocations, 0)"
+    seconds = alarm["EvaluationPeriods"] * invocations["MetricStat"]["Period"]
+    assert seconds == 60 * alarm["WarmUpConfiguration"]["WarmUpPeriodDurationInMinutes"]
+    # Otherwise the filled zeros would end the warm-up at once.
+    assert alarm["WarmUpConfiguration"]["OnlyStartEvaluatingAfterWarmUpPeriodEnds"] is True
+    assert f"{get_name(rule)}StoppedAlarm" not in resolve_stack(**ORGANIZATION)
+
+
+# Parameters
+
+
+@pytest.mark.parametrize("name", TEMPLATE["Parameters"])
+def test_parameter_has_a_description_and_a_default_that_it_accepts(name: str) -> None:
+    assert TEMPLATE["Parameters"][name]["Description"].endswith((".", ")."))
+    assert accepts(name, str(TEMPLATE["Parameters"][name]["Default"]))
+
+
+def accepts(name: str, value: str) -> bool:
+    parameter = TEMPLATE["Parameters"][name]
+    if "AllowedValues" in parameter:
+        return value in [str(each) for each in parameter["AllowedValues"]]
+    fits = len(value) <= parameter.get("MaxLength", len(value))
+    return fits and re.fullmatch(parameter["AllowedPattern"], value) is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "accepted", "refused"),
+    [
+        ("DesiredInstanceType", ["t3.*, m5.large , inf?.xlarge"], ["", " , ", 't3.micro"}']),
+        ("ApplicableResourceType", ["AWS::S3::Bucket"], ["", "EC2 instances"]),
+        ("MaxCount", ["0", "100000"], ["", "ten", "1.5", "-1"]),
+        ("ExcludedAccounts", ["", "111122223333"], ["1111", "all"]),
+        ("ExecutionRoleName", ["", "team/Evaluator"], ["arn:aws:iam::123456789012:role/x", "/x"]),
+        (
+            "AlarmTopicArn",
+            ["arn:aws-us-gov:sns:us-gov-west-1:123456789012:alarms"],
+            ["alarms", "arn:aws:sns:us-east-1:123456789012:alarms.fifo"],
+        ),
+        ("ReservedConcurrency", ["", "10"], ["0", "ten"]),
+    ],
+)
+def test_parameter_accepts_what_is_right_alone(
+    name: str, accepted: list[str], refused: list[str]
 ) -> None:
-    """Check that the evaluation is of the account's own resources, sent with its credentials."""
-    for request in requests_made:
-        key = request["headers"]["Authorization"].split("Credential=")[1].split("/")[0]
-        expected = "123456789012" if request["operation"] == "AssumeRole" else account
-        assert get_account_id_from(key) == expected, request["operation"]
-    assert requests_made[-1]["operation"] == "PutEvaluations"
-    if rule == "resource_count_limit":
-        assert evaluation["ComplianceResourceId"] == account
-        assert f"discovered {instances} of" in evaluation["Annotation"]
-        assert evaluation["ComplianceType"] == ("NON_COMPLIANT" if instances > 2 else "COMPLIANT")
-    else:
-        assert f"m{instances}.large is not among" in evaluation["Annotation"]
+    assert [value for value in accepted if not accepts(name, value)] == []
+    assert [value for value in refused if accepts(name, value)] == []
+
+
+# Sample events
+
+
+@pytest.mark.parametrize(
+    ("rule", "case"), [(rule, path.stem) for rule in RULES for path in list_events(rule)]
+)
+def test_sample_event_fits_the_template(rule: str, case: str) -> None:
+    event = read_event(rule, case)
+    assert event["resultToken"] == "TESTMODE"
+    parameters = get_properties(rule, "Rule").get("InputParameters", {})
+    assert json.loads(event.get("ruleParameters", "{}")).keys() == parameters.keys()
+    assert json.loads(event["invokingEvent"])["messageType"] in get_message_types(rule)
+
+
+@every_rule
+def test_sample_events_show_every_compliance_type(rule: str, aws: Wire) -> None:
+    aws.items += read_items(ROOT / "events" / rule)
+    events = [read_event(rule, path.stem) for path in list_events(rule)]
+    found = {load(rule).lambda_handler(event, None)[0]["ComplianceType"] for event in events}
+    wanted = {"COMPLIANT", "NON_COMPLIANT"}
+    if rule in CHANGE_RULES:
+        wanted.add("NOT_APPLICABLE")
+        oversized = [event for event in events if "Oversized" in event["invokingEvent"]]
+        assert oversized, f"events/{rule}/ has no oversized notification."
+    missing = wanted - found
+    assert not missing, f"events/{rule}/ has no event that is {' or '.join(missing)}."

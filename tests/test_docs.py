@@ -1,0 +1,77 @@
+"""README, OPERATIONS.md and organization/: their tables and commands are those of the project."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+from typing import Any
+
+import botocore.session
+import pytest
+from botocore import xform_name
+
+from scripts.stack import ROOT, load_template
+
+DOCUMENTS = {
+    str(path.relative_to(ROOT)): path.read_text()
+    for path in (ROOT / "README.md", ROOT / "OPERATIONS.md", ROOT / "organization" / "README.md")
+}
+LINES = [line for text in DOCUMENTS.values() for line in text.splitlines()]
+AWS = sorted({line for line in LINES if line.startswith("aws ")})
+SAM = sorted(
+    {part.strip() for line in LINES if line.startswith("sam ") for part in line.split("&&")}
+)
+# Runs in SAM CLI's own environment: parses each command as SAM CLI does.
+PARSE = """
+import json, sys, click
+from samcli.cli.main import cli
+for words in json.load(sys.stdin):
+    command, context = cli, click.Context(cli, obj=True)
+    while hasattr(command, "get_command"):
+        command = command.get_command(context, words.pop(0))
+        context = click.Context(command, parent=context)
+    command.make_parser(context).parse_args(words)
+"""
+
+
+def test_parameter_table_is_the_templates() -> None:
+    rows = re.findall(
+        r"^\| `(\w+)` \| (?:`(.+?)`|empty) \| (.+) \|$", DOCUMENTS["README.md"], re.MULTILINE
+    )
+    assert rows == [
+        (name, str(parameter["Default"]), parameter["Description"])
+        for name, parameter in load_template()["Parameters"].items()
+    ]
+
+
+@pytest.mark.parametrize("command", AWS)
+def test_aws_command_is_an_operation_of_the_api(command: str) -> None:
+    _, service, operation, *words = shlex.split(command)
+    session = botocore.session.get_session()
+    model = session.get_service_model({"configservice": "config"}.get(service, service))
+    names = {xform_name(name, "-"): name for name in model.operation_names}
+    shape: Any = model.operation_model(names[operation]).input_shape
+    members = {xform_name(name, "-"): name for name in shape.members}
+    flags = {word[2:].removeprefix("no-") for word in words if word.startswith("--")} - {"query"}
+    assert flags <= set(members)
+    required = set(shape.required_members) - {"OperationId"}  # the CLI makes one
+    assert required <= {members[flag] for flag in flags}
+
+
+def test_sam_commands_are_accepted_by_sam(built: None) -> None:
+    assert len(SAM) >= 6
+    subprocess.run(
+        [ROOT / ".venv-sam" / "bin" / "python", "-c", PARSE],
+        input=json.dumps([shlex.split(command)[1:] for command in SAM]),
+        text=True,
+        check=True,
+    )
+
+
+@pytest.mark.parametrize(("document", "text"), DOCUMENTS.items(), ids=DOCUMENTS)
+def test_files_that_are_named_exist(document: str, text: str) -> None:
+    links = re.findall(r"\]\((?!https:)([^)#]+)\)", text)
+    folder = (ROOT / document).parent
+    assert [link for link in links if not (folder / link).exists()] == []
