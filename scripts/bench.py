@@ -140,7 +140,7 @@ def main() -> None:
         ours, rdklib = (median(values) for values in zip(*measured, strict=True))
         print(f"{what:52}{ours:6.4g}{rdklib:8.4g}  at most {target}")
     where = f"{os.cpu_count()} cores, Python {sys.version.split()[0]}, boto3 {version('boto3')}"
-    print(f"\nMedians of {REPETITIONS}; {where}.")
+    print(f"Medians of {REPETITIONS}; {where}.")
 
 
 if __name__ == "__main__":

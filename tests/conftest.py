@@ -38,7 +38,7 @@ from moto.core.botocore_stubber import MockRawResponse
 from moto.iam.models import get_account_id_from
 
 from scripts.local_aws import record_config
-from scripts.run_events import list_events
+from scripts.run_events import list_events, load_case
 from scripts.stack import ROOT, get_name, list_rules, resolve_stack
 
 Json = dict[str, Any]
@@ -94,8 +94,7 @@ def load(rule: str, **environment: str) -> Any:
 
 def read_event(rule: str, case: str) -> Json:
     """Return a sample event of the repository."""
-    event: Json = json.loads((ROOT / "events" / rule / f"{case}.json").read_text())
-    return event
+    return load_case(ROOT / "events" / rule / f"{case}.json", rule).event
 
 
 def read_sample(rule: str, **fields: Any) -> Json:

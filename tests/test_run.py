@@ -146,12 +146,17 @@ HANDLERS = [
 ]
 
 
-@pytest.mark.parametrize("emulated", [pytest.param(True, marks=linux, id="emulator"), False])
-@pytest.mark.parametrize(("handler", "expected"), HANDLERS)
+@pytest.mark.parametrize(
+    ("emulated", "handler", "expected"),
+    [pytest.param(True, *each.values, id=each.id, marks=linux) for each in HANDLERS]
+    + [
+        pytest.param(False, *each.values, id=f"{each.id}, in plain Python") for each in HANDLERS[:5]
+    ],
+)
 def test_handler_under_construction_is_shown_as_it_is(
+    emulated: bool,
     handler: str,
     expected: list[str],
-    emulated: bool,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
