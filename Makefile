@@ -9,6 +9,7 @@ RULES := $(patsubst %/app.py,%,$(wildcard */app.py))
 DEV := .venv/bin/python -m
 SAM := .venv-sam/bin/python -m samcli
 export SAM_CLI_TELEMETRY := 0
+unexport AWS_PROFILE AWS_DEFAULT_PROFILE
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | column -t -s '|'

@@ -45,7 +45,7 @@ def evaluate_change_notification_compliance(configuration_item: Json, rule_param
     desired = rule_parameters.get("desiredInstanceType")
     if not isinstance(desired, str) or not desired.replace(",", "").strip():
         raise bad_input("desiredInstanceType", "a list of instance types", desired)
-    # fnmatch would take a bracket for a wildcard; in brackets it is itself.
+    # Escaped, because fnmatch would read a bracket as a wildcard too.
     patterns = [entry.strip().replace("[", "[[]") for entry in desired.split(",")]
     matches = any(fnmatchcase(instance_type, pattern) for pattern in patterns)
     return "COMPLIANT" if matches else "NON_COMPLIANT"
@@ -145,8 +145,8 @@ def get_configuration(
         for item in page["configurationItems"]:
             if item["configurationItemCaptureTime"] >= captured:
                 return convert_api_configuration(item)
-    wanted = f"{resource_id} at {configuration_capture_time} or later"
-    raise RuntimeError(f"AWS Config has not caught up: no configuration of {wanted}.")
+    missing = f"{resource_id} at {configuration_capture_time} or later"
+    raise RuntimeError(f"AWS Config has not caught up: no configuration of {missing}.")
 
 
 def convert_api_configuration(configuration_item: Json) -> Json:
@@ -272,7 +272,7 @@ def get_client(service: str, event: Json) -> Any:
 
 
 def get_role_arn(event: Json) -> str:
-    """Return the role to assume: EXECUTION_ROLE_NAME in the event's account, or the event's own."""
+    """Return the role to assume: EXECUTION_ROLE_NAME in the event's account, or the event's."""
     role_arn = check_defined(event.get("executionRoleArn"), "executionRoleArn")
     match = re.fullmatch(r"(arn:[a-z-]+:iam::([0-9]{12}):role/)(.+)", role_arn)
     if not match:
@@ -307,7 +307,7 @@ def build_client(service: str, role_arn: str | None = None) -> Any:
     session = Session()
     session.register_component("credential_provider", provider)
     session.register_component("data_loader", LOADER)
-    return boto3.Session(botocore_session=session).client(service, config=CLIENT_CONFIG)
+    return session.create_client(service, config=CLIENT_CONFIG)
 
 
 def get_assume_role_credentials(role_arn: str) -> Json:

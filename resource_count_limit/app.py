@@ -207,7 +207,7 @@ def get_client(service: str, event: Json) -> Any:
 
 
 def get_role_arn(event: Json) -> str:
-    """Return the role to assume: EXECUTION_ROLE_NAME in the event's account, or the event's own."""
+    """Return the role to assume: EXECUTION_ROLE_NAME in the event's account, or the event's."""
     role_arn = check_defined(event.get("executionRoleArn"), "executionRoleArn")
     match = re.fullmatch(r"(arn:[a-z-]+:iam::([0-9]{12}):role/)(.+)", role_arn)
     if not match:
@@ -242,7 +242,7 @@ def build_client(service: str, role_arn: str | None = None) -> Any:
     session = Session()
     session.register_component("credential_provider", provider)
     session.register_component("data_loader", LOADER)
-    return boto3.Session(botocore_session=session).client(service, config=CLIENT_CONFIG)
+    return session.create_client(service, config=CLIENT_CONFIG)
 
 
 def get_assume_role_credentials(role_arn: str) -> Json:

@@ -50,6 +50,8 @@ def read_json(path: Path) -> Json:
     """Return the JSON object in a file; ValueError that names the file and the line."""
     try:
         value = json.loads(path.read_text())
+    except OSError as ex:
+        raise ValueError(f"{path}: {ex.strerror}.") from ex
     except json.JSONDecodeError as ex:
         raise ValueError(f"{path}, line {ex.lineno}: {ex.msg}.") from ex
     except UnicodeDecodeError as ex:

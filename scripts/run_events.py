@@ -107,7 +107,8 @@ def format_line(line: str) -> str:
         return "" if '"errorMessage"' in line else line  # printed; the error is shown already
     if message.startswith("LAMBDA_WARNING") or record.get("logger", "").startswith("boto"):
         return ""
-    more = {name: record[name] for name in record.keys() - {"timestamp", "logger", "requestId"}}
+    usual = ("timestamp", "logger", "requestId")
+    more = {name: value for name, value in record.items() if name not in usual}
     return f"{level} {message} {json.dumps(more) if more else ''}".rstrip()
 
 
@@ -173,11 +174,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rule", help="folder of the function, if the event lies elsewhere")
     parser.add_argument("--log", action="store_true", help="show what the functions log and print")
     options = parser.parse_args(arguments)
+    if options.rule and options.rule not in list_rules():
+        raise ValueError(f"RULE must be one of {', '.join(list_rules())}, not {options.rule!r}.")
     rules = [options.rule] if options.rule else list_rules()
     paths = options.events or [path for rule in rules for path in list_events(rule)]
     cases = [load_case(path, options.rule) for path in paths]
     if not cases:
-        raise ValueError(f"There is no event in events/{options.rule}/.")
+        raise ValueError(f"There is no event in events/ for {' or '.join(rules)}.")
     if find_emulator() is None:
         print("AWS's Lambda emulator does not run here (it needs Linux): plain Python instead.")
     results: Counter[str] = Counter()
@@ -194,7 +197,7 @@ def main(arguments: list[str] | None = None) -> int:
             results.update(evaluation["ComplianceType"] for evaluation in outcome.evaluations)
             results["ERROR"] += bool(outcome.error)
     print(
-        f"\n{len(cases)} events: {results['COMPLIANT']} compliant, "
+        f"\n{len(cases)} event{'s' if len(cases) > 1 else ''}: {results['COMPLIANT']} compliant, "
         f"{results['NON_COMPLIANT']} non-compliant, {results['NOT_APPLICABLE']} not applicable, "
         f"{results['ERROR']} errors"
     )

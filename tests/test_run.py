@@ -107,7 +107,7 @@ def test_failing_event_is_shown_with_the_functions_own_frames(
     assert printed.count("desiredInstanceType must be a list of instance types, not None.") == 1
     assert 'File "desired_instance_type/app.py", line ' in printed
     assert "awslambdaric" not in printed
-    assert "1 events: 0 compliant, 0 non-compliant, 0 not applicable, 1 errors" in printed
+    assert "1 event: 0 compliant, 0 non-compliant, 0 not applicable, 1 errors" in printed
 
 
 HANDLERS = [
@@ -197,6 +197,13 @@ def test_file_that_cannot_be_used_is_named(content: str, message: str, tmp_path:
     with pytest.raises(ValueError, match=re.escape(message)) as caught:
         run_events.main(["--rule", RULE, str(path)])
     assert str(caught.value).startswith(str(path))
+
+
+def test_unknown_rule_or_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=rf"RULE must be one of {RULES[0]}, .*, not 'other'\."):
+        run_events.main(["--rule", "other"])
+    with pytest.raises(ValueError, match=r"missing\.json: No such file or directory\."):
+        run_events.main([str(tmp_path / "missing.json")])
 
 
 def test_event_without_a_rule_lists_the_rules(tmp_path: Path) -> None:

@@ -325,10 +325,10 @@ def test_sample_events_show_every_compliance_type(rule: str, aws: Wire) -> None:
     aws.items += read_items(ROOT / "events" / rule)
     events = [read_event(rule, path.stem) for path in list_events(rule)]
     found = {load(rule).lambda_handler(event, None)[0]["ComplianceType"] for event in events}
-    wanted = {"COMPLIANT", "NON_COMPLIANT"}
+    expected = {"COMPLIANT", "NON_COMPLIANT"}
     if rule in CHANGE_RULES:
-        wanted.add("NOT_APPLICABLE")
+        expected.add("NOT_APPLICABLE")
         oversized = [event for event in events if "Oversized" in event["invokingEvent"]]
         assert oversized, f"events/{rule}/ has no oversized notification."
-    missing = wanted - found
+    missing = expected - found
     assert not missing, f"events/{rule}/ has no event that is {' or '.join(missing)}."
