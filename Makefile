@@ -6,6 +6,8 @@ SHELL := /bin/bash
 
 PYTHON ?= python3.13
 RULES := $(patsubst %/app.py,%,$(wildcard */app.py))
+# An older make, as macOS has it, runs one after the other.
+PARALLEL := $(if $(filter output-sync,$(.FEATURES)),--jobs=2 --output-sync=target)
 DEV := .venv/bin/python -m
 SAM := .venv-sam/bin/python -m samcli
 export SAM_CLI_TELEMETRY := 0
@@ -18,7 +20,7 @@ run: .venv/ready build  ## run the sample events on this machine; EVENT=file, RU
 	@$(DEV) scripts.run_events $(if $(RULE),--rule $(RULE)) $(if $(LOG),--log) $(EVENT)
 
 test: .venv/ready .sdk-oldest/ready build  ## check style, types and template; run the tests with the newest SDK and the oldest
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target newest checks oldest
+	@$(MAKE) --no-print-directory $(PARALLEL) newest checks oldest
 	@echo "make test: style, types, template and all tests passed, with both SDKs."
 
 newest:
