@@ -107,41 +107,6 @@ def test_absent_left_scope_counts_as_false(rule: str) -> None:
 # What is invalid
 
 
-@pytest.mark.parametrize(
-    ("field", "value", "message"),
-    [
-        ("resourceId", ..., "resourceId must be a non-empty string, not None."),
-        ("resourceId", 5, "resourceId must be a non-empty string, not 5."),
-        ("resourceType", "", "resourceType must be a non-empty string, not ''."),
-        (
-            "configurationItemStatus",
-            None,
-            "configurationItemStatus must be a non-empty string, not None.",
-        ),
-    ],
-)
-def test_item_without_a_needed_field_is_an_error(
-    rule: str, field: str, value: Any, message: str, aws: Wire
-) -> None:
-    with pytest.raises(ValueError, match=field) as caught:
-        load(rule).lambda_handler(with_item(rule, **{field: value}), None)
-    assert str(caught.value) == message
-    assert aws.calls == []
-
-
-@pytest.mark.parametrize(
-    "time", [..., 5, "yesterday", "2026-11-05", "2026-11-05T09:15:27", "2026-02-30T09:15:27Z"]
-)
-def test_time_that_is_not_iso_8601_with_an_offset_is_an_error(
-    rule: str, time: Any, aws: Wire
-) -> None:
-    with pytest.raises(ValueError, match="configurationItemCaptureTime") as caught:
-        load(rule).lambda_handler(with_item(rule, configurationItemCaptureTime=time), None)
-    expected = f"an ISO 8601 time with an offset, not {None if time is ... else time!r}."
-    assert str(caught.value) == f"configurationItemCaptureTime must be {expected}"
-    assert aws.calls == []
-
-
 @pytest.mark.parametrize("name", ["configurationItem", "configurationItemSummary"])
 @pytest.mark.parametrize("item", [..., None, [], "text"])
 def test_notification_without_its_item_is_an_error(

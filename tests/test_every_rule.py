@@ -98,6 +98,22 @@ def test_unknown_message_type_is_an_error(rule: str, message_type: Any, aws: Wir
         load(rule).lambda_handler(event, None)
 
 
+@pytest.mark.parametrize("reference", [None, "", 5, ["x"], {"a": 1}], ids=repr)
+def test_reference_that_is_not_defined_is_named_and_shown(rule: str, reference: Any) -> None:
+    with pytest.raises(ValueError, match="name") as caught:
+        load(rule).check_defined(reference, "name")
+    assert str(caught.value) == f"name must be a non-empty string, not {reference!r}."
+
+
+@pytest.mark.parametrize(
+    "time", [None, 5, "yesterday", "2026-11-05", "2026-11-05T09:15:27", "2026-02-30T09:15:27Z"]
+)
+def test_time_that_is_not_iso_8601_with_an_offset_is_an_error(rule: str, time: Any) -> None:
+    with pytest.raises(ValueError, match="name") as caught:
+        load(rule).check_time(time, "name")
+    assert str(caught.value) == f"name must be an ISO 8601 time with an offset, not {time!r}."
+
+
 def test_long_value_is_cut_in_the_error(rule: str) -> None:
     with pytest.raises(ValueError, match="invokingEvent") as caught:
         load(rule).lambda_handler(read_sample(rule, invokingEvent="x" * 10_000), None)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from tests.conftest import PERIODIC_RULES, Wire, edit, load, read_sample
@@ -36,19 +34,3 @@ def test_any_other_message_type_is_named(rule: str, aws: Wire) -> None:
         load(rule).lambda_handler(event, None)
     message = f"messageType must be ScheduledNotification, not {message_type!r}."
     assert str(caught.value) == message
-
-
-@pytest.mark.parametrize("account_id", [..., None, "", 123456789012], ids=repr)
-def test_event_without_account_is_an_error(rule: str, account_id: Any, aws: Wire) -> None:
-    event = read_sample(rule, accountId=account_id)
-    with pytest.raises(ValueError, match=r"^accountId must be a non-empty string, not "):
-        load(rule).lambda_handler(event, None)
-    assert aws.calls == []
-
-
-@pytest.mark.parametrize("time", [..., None, "today", "2026-11-06", "2026-11-06T09:15:28", 5])
-def test_event_without_time_is_an_error(rule: str, time: Any, aws: Wire) -> None:
-    event = edit(read_sample(rule), "invokingEvent", {"notificationCreationTime": time})
-    with pytest.raises(ValueError, match=r"^notificationCreationTime must be an ISO 8601 time"):
-        load(rule).lambda_handler(event, None)
-    assert aws.evaluations == []
