@@ -262,5 +262,5 @@ def get_assume_role_credentials(role_arn: str) -> Json:
 
 
 if not ASSUME_ROLE_MODE:
-    build_client("config")  # while the module loads, so that no event waits for it
+    get_client("config", {})  # built while the module loads, so that no event waits for it
 # --- End of the block for all rules ---

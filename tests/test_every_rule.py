@@ -23,6 +23,7 @@ from tests.conftest import (
     Wire,
     edit,
     load,
+    load_once,
     read_sample,
 )
 
@@ -200,6 +201,12 @@ def test_annotation_is_cut_at_256_characters(rule: str, length: int, shown: str)
 
 
 # Clients and roles
+
+
+def test_client_is_built_while_the_module_loads(rule: str, aws: Wire) -> None:
+    module = load_once.__wrapped__(rule)
+    module.lambda_handler(read_sample(rule), None)
+    assert module.build_client.cache_info().misses == 1
 
 
 @pytest.mark.parametrize("mode", ["", "false", "FALSE"])
