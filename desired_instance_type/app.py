@@ -97,31 +97,28 @@ def lambda_handler(event: Json, context: object) -> list[Evaluation]:
 
 
 def get_configuration_item(invoking_event: Json, event: Json, client: Any) -> Json:
-    """Return the configuration item notified; of an inapplicable resource, its summary will do."""
+    """Return the configuration item notified; of an inapplicable resource, its summary will do.
+
+    ValueError: another message type, or a field that every rule needs is missing or invalid.
+    """
     message_type = invoking_event.get("messageType")
-    if message_type == CHANGE:
-        return check_configuration_item(invoking_event, "configurationItem")
-    if not is_oversized_changed_notification(message_type):
+    is_oversized = is_oversized_changed_notification(message_type)
+    if not is_oversized and message_type != CHANGE:
         raise bad_input("messageType", f"{CHANGE} or Oversized{CHANGE}", message_type)
-    summary = check_configuration_item(invoking_event, "configurationItemSummary")
-    if not is_applicable(summary, event):
-        return summary
-    capture_time = summary["configurationItemCaptureTime"]
-    return get_configuration(summary["resourceType"], summary["resourceId"], capture_time, client)
+    name = "configurationItemSummary" if is_oversized else "configurationItem"
+    item: Json = check_defined(invoking_event.get(name), name, dict)
+    for field in ("resourceType", "resourceId", "configurationItemStatus"):
+        check_defined(item.get(field), field)
+    capture_time: Any = item.get("configurationItemCaptureTime")
+    check_time(capture_time, "configurationItemCaptureTime")
+    if is_oversized and is_applicable(item, event):
+        return get_configuration(item["resourceType"], item["resourceId"], capture_time, client)
+    return item
 
 
 def is_oversized_changed_notification(message_type: str | None) -> bool:
     """Return whether the notification holds a summary instead of the configuration item."""
     return message_type == f"Oversized{CHANGE}"
-
-
-def check_configuration_item(invoking_event: Json, name: str) -> Json:
-    """Return the configuration item in field `name`; ValueError if it is missing or invalid."""
-    item: Json = check_defined(invoking_event.get(name), name, dict)
-    for field in ("resourceType", "resourceId", "configurationItemStatus"):
-        check_defined(item.get(field), field)
-    check_time(item.get("configurationItemCaptureTime"), "configurationItemCaptureTime")
-    return item
 
 
 def get_configuration(
