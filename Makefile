@@ -40,7 +40,7 @@ bench: .venv/ready  ## measure against the SDK's bare call and against rdklib
 rule: .venv/ready  ## make a rule: NAME=s3_bucket_versioning LIKE=desired_instance_type
 	@$(DEV) scripts.make_rule $(NAME) $(LIKE)
 
-mutants: .venv/ready  ## change the handlers in every small way; list what no test notices (ten minutes)
+mutants: .venv/ready  ## change the handlers in every small way; list what no test notices (five minutes)
 	rm -rf mutants
 	$(DEV) mutmut run
 	$(DEV) mutmut results

@@ -150,6 +150,7 @@ def test_any_field_of_any_kind_gives_one_evaluation_or_an_error_that_names_it(
         except ValueError as ex:
             named = re.match(r"(\w+) must be ", str(ex))
             assert named, f"{path} = {junk!r}: {ex}"
+            assert named[1] in json.dumps(sample), f"{path} = {junk!r}: {ex}"
             assert not aws.evaluations
         else:
             assert len(aws.evaluations) == 1, f"{path} = {junk!r}"
