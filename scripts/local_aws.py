@@ -73,18 +73,14 @@ def read_items(folder: Path) -> list[Json]:
         return []
     items: list[Json] = read_json(path).get("configurationItems", [])
     for item in items:
-        if not item.keys() >= REQUIRED:
-            raise ValueError(
-                f"{path}: each configuration item needs {', '.join(sorted(REQUIRED))}."
-            )
+        if not isinstance(item, dict) or not item.keys() >= REQUIRED:
+            raise ValueError(f"{path}: each item needs {', '.join(sorted(REQUIRED))}.")
         for name in TIMES & item.keys():
-            item[name] = parse_timestamp(item[name]).timestamp()
+            try:
+                item[name] = parse_timestamp(item[name]).timestamp()
+            except ValueError as ex:
+                raise ValueError(f"{path}: {name} must be a time, not {item[name]!r}.") from ex
     return items
-
-
-def get_status(item: Json) -> str:
-    """Return the item's status, which a file written by hand may leave out."""
-    return str(item.get("configurationItemStatus", "OK"))
 
 
 def check_evaluation(evaluation: Json) -> None:
@@ -129,7 +125,8 @@ def record_config() -> Iterator[ConfigRecord]:
         known = [item for item in record.items if item["resourceType"] == asked["resourceType"]]
         if not known:
             return list_by_moto(request)
-        deleted = {item["resourceId"] for item in known if "Deleted" in get_status(item)}
+        status = "configurationItemStatus"
+        deleted = {item["resourceId"] for item in known if "Deleted" in item.get(status, "OK")}
         ids = sorted({item["resourceId"] for item in known} - deleted)
         start, limit = int(asked.get("nextToken", 0)), asked.get("limit", 100)
         page = [{"resourceType": asked["resourceType"], "resourceId": each} for each in ids]

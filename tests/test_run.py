@@ -200,6 +200,26 @@ def test_file_that_cannot_be_used_is_named(content: str, message: str, tmp_path:
     assert str(caught.value).startswith(str(path))
 
 
+@pytest.mark.parametrize(
+    ("items", "message"),
+    [
+        (["x"], "each item needs configurationItemCaptureTime, resourceId, resourceType."),
+        (
+            [{"resourceType": "A", "resourceId": "a", "configurationItemCaptureTime": "then"}],
+            "configurationItemCaptureTime must be a time, not 'then'.",
+        ),
+    ],
+)
+def test_recorded_items_that_cannot_be_used_are_named(
+    items: list[Any], message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "configuration_items.json"
+    path.write_text(json.dumps({"configurationItems": items}))
+    with pytest.raises(ValueError, match="configuration_items") as caught:
+        run_events.main(["--rule", RULE, str(write_event(tmp_path))])
+    assert str(caught.value) == f"{path}: {message}"
+
+
 def test_unknown_rule_or_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=rf"RULE must be one of {RULES[0]}, .*, not 'other'\."):
         run_events.main(["--rule", "other"])
