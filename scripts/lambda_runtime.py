@@ -17,13 +17,11 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 from scripts.local_aws import CREDENTIALS
-from scripts.stack import REGION, ROOT, get_name, resolve_stack
+from scripts.stack import REGION, ROOT, Json, get_name, resolve_stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-Json = dict[str, Any]
 
 BUILD = ROOT / ".aws-sam" / "build"
 INVOCATIONS = "/2015-03-31/functions/function/invocations"
@@ -135,9 +133,9 @@ def find_emulator() -> Path | None:
 
 
 @contextmanager
-def start_function(function: Function, endpoint: str, **variables: str) -> Iterator[Runtime]:
+def start_function(function: Function, endpoint: str) -> Iterator[Runtime]:
     """Run the function until the block ends, with `endpoint` as AWS."""
-    function.environment |= {"AWS_ENDPOINT_URL": endpoint, **variables}
+    function.environment["AWS_ENDPOINT_URL"] = endpoint
     with tempfile.TemporaryFile() as log:
         emulator = find_emulator()
         if emulator is None:

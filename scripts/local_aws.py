@@ -21,11 +21,11 @@ from moto.config.responses import ConfigResponse
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
+from scripts.stack import Json
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
-
-Json = dict[str, Any]
 
 ITEMS = "configuration_items.json"
 REQUIRED = {"resourceType", "resourceId", "configurationItemCaptureTime"}

@@ -24,14 +24,12 @@ def rename(text: str, like: str, name: str) -> str:
 
 
 def add_to_template(text: str, like: str, name: str) -> str:
-    """Return the template with a copy of the rule's section and of its outputs after them."""
+    """Return the template with a copy of the rule's section and of its output after them."""
     section = re.search(rf"  # ----- {like} -----\n.*?\n(?=\n)", text, re.DOTALL)
-    outputs = re.search(
-        rf"(?<=\nOutputs:\n).*?(  {get_name(like)}[A-Z].*?\n(?=  \w))", text, re.DOTALL
-    )
-    if not section or not outputs:
+    output = re.search(rf"  {get_name(like)}RuleName:\n(    .*\n)+", text)
+    if not section or not output:
         raise ValueError(f"template.yaml has no section or no output of {like}.")
-    for part in (section[0] + "\n", outputs[1]):
+    for part in (section[0] + "\n", output[0]):
         text = text.replace(part, part + rename(part, like, name))
     return text
 
@@ -50,10 +48,10 @@ def check_names(name: str, like: str) -> None:
 def make_rule(name: str, like: str) -> None:
     """Make the rule; leave everything as it was if anything fails."""
     check_names(name, like)
-    template = add_to_template(TEMPLATE.read_text(), like, name)
-    settings = SETTINGS.read_text().replace(f'"{like}"', f'"{like}", "{name}"')
-    folders = {ROOT / like: ROOT / name, ROOT / "events" / like: ROOT / "events" / name}
     before = {path: path.read_text() for path in (TEMPLATE, SETTINGS)}
+    template = add_to_template(before[TEMPLATE], like, name)
+    settings = before[SETTINGS].replace(f'"{like}"', f'"{like}", "{name}"')
+    folders = {ROOT / like: ROOT / name, ROOT / "events" / like: ROOT / "events" / name}
     try:
         for source, folder in folders.items():
             folder.mkdir()

@@ -73,11 +73,11 @@ def load_case(path: Path, rule: str | None) -> Case:
     for name in ("invokingEvent", "ruleParameters"):
         if isinstance(event.get(name), dict):
             event[name] = json.dumps(event[name])
-    rule = rule or path.resolve().parent.name
-    if rule not in list_rules():
-        choice = " or ".join(f"RULE={rule}" for rule in list_rules())
+    folder = path.resolve().parent.name
+    if not rule and folder not in list_rules():
+        choice = " or ".join(f"RULE={name}" for name in list_rules())
         raise ValueError(f"{path}: the folder is not named after a rule; add {choice}.")
-    return Case(rule, path, event)
+    return Case(rule or folder, path, event)
 
 
 def run_case(case: Case, runtime: Any, aws: LocalAws) -> Outcome:

@@ -39,12 +39,12 @@ from moto.iam.models import get_account_id_from
 
 from scripts.local_aws import record_config
 from scripts.run_events import list_events, load_case
-from scripts.stack import ROOT, get_name, list_rules, resolve_stack
+from scripts.stack import ACCOUNT_ID, ROOT, get_name, list_rules, resolve_stack
 
 Json = dict[str, Any]
 RULES = list_rules()
 boto3.setup_default_session()
-OWN_ACCOUNT = "123456789012"
+OWN_ACCOUNT = ACCOUNT_ID
 OTHER_ACCOUNT = "111122223333"
 ROLE = "arn:aws:iam::{}:role/config/recorder"
 

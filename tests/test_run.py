@@ -21,6 +21,7 @@ from tests.conftest import RULES, read_event
 
 pytestmark = pytest.mark.usefixtures("built")
 RULE = "desired_instance_type"
+README = (ROOT / "README.md").read_text()
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the Lambda emulator is a Linux binary")
 REPORT = """
 import boto3
@@ -60,9 +61,6 @@ def test_readme_shows_what_the_sample_events_print(
     assert [line for line in shown[1].splitlines() if line not in printed] == []
     assert ("plain Python instead" in printed) is not emulated
     assert ", 0 errors" in printed
-
-
-README = (ROOT / "README.md").read_text()
 
 
 def test_each_rule_runs_alone(capsys: pytest.CaptureFixture[str]) -> None:
