@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run build test newest oldest checks bench rule mutants clean
+.PHONY: help run build test newest oldest checks rule clean
 
 PYTHON ?= python3.13
 RULES := $(patsubst %/app.py,%,$(wildcard */app.py))
@@ -34,19 +34,11 @@ checks:
 	$(SAM) validate --lint
 	$(SAM) validate --lint --template organization/member-role.yaml
 
-bench: .venv/ready  ## measure against the SDK's bare call and against rdklib
-	@$(DEV) scripts.bench
-
 rule: .venv/ready  ## make a rule: NAME=s3_bucket_versioning LIKE=desired_instance_type
 	@$(DEV) scripts.make_rule $(NAME) $(LIKE)
 
-mutants: .venv/ready  ## change the handlers in every small way; list what no test notices (five minutes)
-	rm -rf mutants
-	$(DEV) mutmut run
-	$(DEV) mutmut results
-
 clean:  ## remove what the other commands made
-	rm -rf .aws-sam .venv .venv-sam .sdk-oldest mutants .coverage .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .aws-sam .venv .venv-sam .sdk-oldest .coverage .mypy_cache .pytest_cache .ruff_cache
 
 # sam build prints much and says little: show it only when it fails.
 build: .aws-sam/build/template.yaml

@@ -102,6 +102,8 @@ def record_config() -> Iterator[ConfigRecord]:
 
     def put_evaluations(request: ConfigResponse) -> str:
         evaluations = json.loads(request.body)["Evaluations"]
+        if len(evaluations) > 100:
+            raise InvalidParameterValueException("PutEvaluations takes at most 100 evaluations.")
         for evaluation in evaluations:
             check_evaluation(evaluation)
         record.evaluations += evaluations
@@ -120,26 +122,43 @@ def record_config() -> Iterator[ConfigRecord]:
         found.sort(key=lambda item: item["configurationItemCaptureTime"], reverse=True)
         return json.dumps({"configurationItems": found})
 
-    def list_discovered_resources(request: ConfigResponse) -> str:
-        asked = json.loads(request.body)
-        known = [item for item in record.items if item["resourceType"] == asked["resourceType"]]
-        if not known:
-            return list_by_moto(request)
+    def list_ids(resource_type: str) -> list[str]:
+        known = [item for item in record.items if item["resourceType"] == resource_type]
         status = "configurationItemStatus"
         deleted = {item["resourceId"] for item in known if "Deleted" in item.get(status, "OK")}
-        ids = sorted({item["resourceId"] for item in known} - deleted)
-        start, limit = int(asked.get("nextToken", 0)), asked.get("limit", 100)
+        return sorted({item["resourceId"] for item in known} - deleted)
+
+    def get_discovered_resource_counts(request: ConfigResponse) -> str:
+        types = json.loads(request.body)["resourceTypes"]
+        found = [{"resourceType": name, "count": len(list_ids(name))} for name in types]
+        recorded = [each for each in found if each["count"]]
+        return json.dumps({"resourceCounts": recorded})
+
+    def list_discovered_resources(request: ConfigResponse) -> str:
+        asked = json.loads(request.body)
+        ids = list_ids(asked["resourceType"])
+        if not ids:
+            return list_by_moto(request)
+        start, limit = int(asked.get("nextToken") or 0), asked.get("limit", 100)
         page = [{"resourceType": asked["resourceType"], "resourceId": each} for each in ids]
         answer: Json = {"resourceIdentifiers": page[start : start + limit]}
         if page[start + limit :]:
             answer["nextToken"] = str(start + limit)
         return json.dumps(answer)
 
-    with mock.patch.multiple(
-        ConfigResponse,
-        put_evaluations=put_evaluations,
-        get_resource_config_history=get_resource_config_history,
-        list_discovered_resources=list_discovered_resources,
+    with (
+        mock.patch.multiple(
+            ConfigResponse,
+            put_evaluations=put_evaluations,
+            get_resource_config_history=get_resource_config_history,
+            list_discovered_resources=list_discovered_resources,
+        ),
+        mock.patch.object(
+            ConfigResponse,
+            "get_discovered_resource_counts",
+            get_discovered_resource_counts,
+            create=True,
+        ),
     ):
         yield record
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from scripts.stack import ROOT, get_name, list_rules
 
-TEMPLATE, SETTINGS = ROOT / "template.yaml", ROOT / "pyproject.toml"
+TEMPLATE = ROOT / "template.yaml"
 
 
 def rename(text: str, like: str, name: str) -> str:
@@ -48,9 +48,8 @@ def check_names(name: str, like: str) -> None:
 def make_rule(name: str, like: str) -> None:
     """Make the rule; leave everything as it was if anything fails."""
     check_names(name, like)
-    before = {path: path.read_text() for path in (TEMPLATE, SETTINGS)}
-    template = add_to_template(before[TEMPLATE], like, name)
-    settings = before[SETTINGS].replace(f'"{like}"', f'"{like}", "{name}"')
+    before = TEMPLATE.read_text()
+    template = add_to_template(before, like, name)
     folders = {ROOT / like: ROOT / name, ROOT / "events" / like: ROOT / "events" / name}
     try:
         for source, folder in folders.items():
@@ -58,12 +57,10 @@ def make_rule(name: str, like: str) -> None:
             for path in filter(Path.is_file, source.iterdir()):
                 (folder / path.name).write_text(rename(path.read_text(), like, name))
         TEMPLATE.write_text(template)
-        SETTINGS.write_text(settings)
     except BaseException:
         for folder in folders.values():
             shutil.rmtree(folder, ignore_errors=True)
-        for path, text in before.items():
-            path.write_text(text)
+        TEMPLATE.write_text(before)
         raise
 
 

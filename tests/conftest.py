@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import json
 import os
 import re
 import subprocess
+import sys
 import time
 from dataclasses import dataclass, field
-from functools import cache
-from types import ModuleType
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -27,22 +27,23 @@ os.environ |= {
     "TZ": "America/New_York",  # Lambda runs in UTC; nothing may depend on it
 }
 time.tzset()
+sys.dont_write_bytecode = True  # a rule's folder is what gets deployed
 
 import boto3
 import pytest
-from botocore import handlers
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from moto import mock_aws
 from moto.core.botocore_stubber import MockRawResponse
 from moto.iam.models import get_account_id_from
 
-from scripts.local_aws import record_config
+from scripts.local_aws import read_items, record_config
 from scripts.run_events import list_events, load_case
 from scripts.stack import ACCOUNT_ID, ROOT, get_name, list_rules, resolve_stack
 
 Json = dict[str, Any]
 RULES = list_rules()
+ABSENT = object()  # as a field's value: the field is not there
 boto3.setup_default_session()
 OWN_ACCOUNT = ACCOUNT_ID
 OTHER_ACCOUNT = "111122223333"
@@ -59,34 +60,29 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 # The rules
 
 
+def load(rule: str, **environment: str) -> Any:
+    """Return the rule's module, loaded anew with this environment."""
+    spec: Any = importlib.util.spec_from_file_location(f"{rule}.app", ROOT / rule / "app.py")
+    module = importlib.util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        spec.loader.exec_module(module)
+    return module
+
+
+def for_rules_with(function: str) -> pytest.MarkDecorator:
+    """Run the test for every rule of the template that has the function."""
+    return pytest.mark.parametrize(
+        "rule",
+        [rule for rule in RULES if f"\ndef {function}(" in (ROOT / rule / "app.py").read_text()],
+    )
+
+
 def get_message_types(rule: str) -> list[str]:
     """Return the notifications that the rule listens to, from the template."""
     properties = resolve_stack()[f"{get_name(rule)}Rule"]["Properties"]
     return [detail["MessageType"] for detail in properties["Source"]["SourceDetails"]]
-
-
-CHANGE_RULES = [
-    rule for rule in RULES if "ConfigurationItemChangeNotification" in get_message_types(rule)
-]
-PERIODIC_RULES = [rule for rule in RULES if rule not in CHANGE_RULES]
-
-
-@cache
-def load_once(rule: str, **environment: str) -> ModuleType:
-    path = ROOT / rule / "app.py"
-    module = ModuleType(f"{rule}.app")
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        exec(compile(path.read_text(), path, "exec"), module.__dict__)  # noqa: S102  # our own file
-    return module
-
-
-def load(rule: str, **environment: str) -> Any:
-    """Return the rule's module as loaded with this environment, without clients of other tests."""
-    module = load_once(rule, **environment)
-    module.build_client.cache_clear()
-    return module
 
 
 # Events
@@ -98,26 +94,26 @@ def read_event(rule: str, case: str) -> Json:
 
 
 def read_sample(rule: str, **fields: Any) -> Json:
-    """Return the rule's first sample event that is evaluated from what it holds; ... removes."""
+    """Return the rule's first sample event that is evaluated from what it holds."""
     for path in list_events(rule):
         event = read_event(rule, path.stem)
         content = json.loads(event["invokingEvent"])
         status = content.get("configurationItem", {}).get("configurationItemStatus")
         if status == "OK" or content["messageType"] == "ScheduledNotification":
             event |= {"resultToken": "a-real-token", **fields}
-            return {name: value for name, value in event.items() if value is not ...}
+            return {name: value for name, value in event.items() if value is not ABSENT}
     raise AssertionError(f"events/{rule}/ has no event of a resource with status OK.")
 
 
 def edit(event: Json, name: str, changes: Json) -> Json:
-    """Return the event with its JSON text `name` changed: dotted paths; ... removes."""
+    """Return the event with its JSON text `name` changed at these dotted paths."""
     content = json.loads(event.get(name, "{}"))
     for path, value in changes.items():
         *parents, last = path.split(".")
         holder = content
         for parent in parents:
             holder = holder[parent]
-        if value is ...:
+        if value is ABSENT:
             del holder[last]
         else:
             holder[last] = value
@@ -179,6 +175,10 @@ class Wire:
     def operations(self) -> list[str]:
         return [call.operation for call in self.calls]
 
+    def prepare(self, rule: str) -> None:
+        """Record what the rule's sample events need."""
+        self.items[:] = read_items(ROOT / "events" / rule)
+
 
 @pytest.fixture(scope="session")
 def built() -> None:
@@ -193,10 +193,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Any:
     keep_session: Any = {"core": {"reset_boto3_session": False}}  # its API models take 0.1 s
     with mock_aws(config=keep_session), record_config() as record:
         wire = Wire(record.items)
-        # The clients of the default session, and those of the sessions that roles get.
         events = boto3.DEFAULT_SESSION.events
         events.register_first("before-send", wire)
-        builtin = [("before-send", wire), *handlers.BUILTIN_HANDLERS]
-        monkeypatch.setattr(handlers, "BUILTIN_HANDLERS", builtin)
         yield wire
         events.unregister("before-send", wire)

@@ -233,7 +233,7 @@ def test_event_without_a_rule_lists_the_rules(tmp_path: Path) -> None:
 # The output
 
 
-@pytest.mark.parametrize(("columns", "longest"), [("80", 80), ("200", 120)])
+@pytest.mark.parametrize(("columns", "longest"), [("80", 80), ("200", 140)])
 def test_output_fits_the_terminal(
     columns: str,
     longest: int,

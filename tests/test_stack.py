@@ -17,8 +17,6 @@ from scripts.local_aws import read_items
 from scripts.run_events import list_events
 from scripts.stack import ROOT, get_name, load_template, resolve_stack
 from tests.conftest import (
-    CHANGE_RULES,
-    PERIODIC_RULES,
     RULES,
     Json,
     Wire,
@@ -28,6 +26,8 @@ from tests.conftest import (
 )
 
 TEMPLATE = load_template()
+PERIODIC_RULES = [rule for rule in RULES if get_message_types(rule) == ["ScheduledNotification"]]
+CHANGE_RULES = [rule for rule in RULES if rule not in PERIODIC_RULES]
 MEMBER_ROLE = ROOT / "organization" / "member-role.yaml"
 ORGANIZATION = {"RuleScope": "Organization", "ExecutionRoleName": "ConfigRules"}
 MEMBER = {"CentralAccountId": "123456789012", "ExecutionRoleName": "ConfigRules"}
@@ -96,18 +96,6 @@ def test_function_is_told_whose_role_to_use(rule: str, parameters: dict[str, str
         "ASSUME_ROLE_MODE": "true" if parameters else "false",
         "EXECUTION_ROLE_NAME": parameters.get("ExecutionRoleName", ""),
     }
-
-
-@every_rule
-def test_slowest_invocation_ends_before_the_functions_timeout(rule: str) -> None:
-    module = load(rule)
-    attempts = module.CLIENT_CONFIG.retries["total_max_attempts"]
-    # Standard retries wait up to 2 ** n seconds, and 5 more where the service asks for it.
-    back_off = sum(2**number + 5 for number in range(attempts - 1))
-    seconds = module.CLIENT_CONFIG.connect_timeout + module.CLIENT_CONFIG.read_timeout
-    call = attempts * seconds + back_off
-    calls = 1 + getattr(module, "MAX_HISTORY_PAGES", 1) + 1  # AssumeRole, reading, PutEvaluations
-    assert call * calls < get_properties(rule, "Function")["Timeout"]
 
 
 @every_rule

@@ -1,0 +1,194 @@
+"""The shared functions for clients and roles, called directly in every rule that has them."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.conftest import (
+    ABSENT,
+    OTHER_ACCOUNT,
+    OWN_ACCOUNT,
+    ROLE,
+    Json,
+    Wire,
+    for_rules_with,
+    load,
+)
+
+pytestmark = pytest.mark.sdk
+SERVICE_LINKED = "arn:aws-cn:iam::{}:role/aws-service-role/config.amazonaws.com/AWSServiceRole"
+
+
+def of_account(account_id: str, role: str = ROLE) -> Json:
+    """Return what an event of the account says of its role."""
+    return {"accountId": account_id, "executionRoleArn": role.format(account_id)}
+
+
+def find_signer(client: Any, aws: Wire) -> str:
+    """Return the account whose credentials the client signs with."""
+    client.describe_configuration_recorders()
+    return aws.calls[-1].account_id
+
+
+@for_rules_with("get_client")
+def test_import_needs_no_region_and_no_credentials_and_builds_no_client(
+    rule: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setattr("boto3.client", None)
+    assert load(rule).build_client.cache_info().misses == 0
+
+
+@for_rules_with("get_client")
+@pytest.mark.parametrize("mode", ["", "false", "FALSE"])
+def test_own_account_mode_keeps_one_client_of_each_service(
+    rule: str, mode: str, aws: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = load(rule, ASSUME_ROLE_MODE=mode)
+    client = module.get_client("config", of_account(OTHER_ACCOUNT))
+    assert find_signer(client, aws) == OWN_ACCOUNT
+    assert module.get_client("iam", {}).meta.service_model.service_name == "iam"
+    monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: 4e9))
+    assert module.get_client("config", {}) is client
+
+
+@for_rules_with("get_client")
+@pytest.mark.parametrize("mode", ["yes", "1", "true "])
+def test_any_other_assume_role_mode_is_an_error_at_import(rule: str, mode: str) -> None:
+    message = f"^ASSUME_ROLE_MODE must be true or false, not {mode!r}\\.$"
+    with pytest.raises(ValueError, match=message):
+        load(rule, ASSUME_ROLE_MODE=mode)
+
+
+@for_rules_with("get_client")
+@pytest.mark.parametrize("mode", ["true", "True"])
+def test_assume_role_mode_uses_the_role_of_the_events_account(
+    rule: str, mode: str, aws: Wire
+) -> None:
+    module = load(rule, ASSUME_ROLE_MODE=mode)
+    client = module.get_client("config", of_account(OTHER_ACCOUNT))
+    (call,) = aws.calls
+    assert call.account_id == OWN_ACCOUNT
+    assert call.parameters["RoleArn"] == ROLE.format(OTHER_ACCOUNT)
+    assert call.parameters["RoleSessionName"] == "configLambdaExecution"
+    assert find_signer(client, aws) == OTHER_ACCOUNT
+
+
+@for_rules_with("get_client")
+def test_no_accounts_client_serves_another_and_each_role_is_assumed_once(
+    rule: str, aws: Wire
+) -> None:
+    module = load(rule, ASSUME_ROLE_MODE="true")
+    for account_id in [OTHER_ACCOUNT, OWN_ACCOUNT] * 3:
+        client = module.get_client("config", of_account(account_id))
+        assert find_signer(client, aws) == account_id
+    assert aws.operations.count("AssumeRole") == 2
+
+
+@for_rules_with("get_client")
+def test_assumed_credentials_serve_for_half_an_hour_at_most(
+    rule: str, aws: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = load(rule, ASSUME_ROLE_MODE="true")
+    for seconds, assumed in [(3600, 1), (5399.9, 1), (5400, 2)]:
+        monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda now=seconds: now))
+        module.get_client("config", of_account(OTHER_ACCOUNT))
+        assert aws.operations == ["AssumeRole"] * assumed
+
+
+@for_rules_with("build_client")
+def test_at_most_50_clients_are_kept(rule: str) -> None:
+    assert load(rule).build_client.cache_parameters()["maxsize"] == 50
+
+
+@for_rules_with("build_client")
+def test_call_that_is_retried_to_its_end_takes_under_a_minute(rule: str) -> None:
+    config = load(rule).CLIENT_CONFIG
+    attempts = config.retries["total_max_attempts"]
+    # Standard retries wait up to 2 ** n seconds, and 5 more where the service asks for it.
+    back_off = sum(2**number + 5 for number in range(attempts - 1))
+    assert attempts * (config.connect_timeout + config.read_timeout) + back_off < 60
+    assert config.retries["mode"] == "standard"
+
+
+@for_rules_with("get_client")
+@pytest.mark.parametrize(
+    ("role", "prefix"),
+    [(ROLE, "arn:aws:iam"), (SERVICE_LINKED, "arn:aws-cn:iam")],
+    ids=["another role", "a service-linked role of another partition"],
+)
+def test_execution_role_name_replaces_the_events_role(
+    rule: str, role: str, prefix: str, aws: Wire
+) -> None:
+    module = load(rule, ASSUME_ROLE_MODE="true", EXECUTION_ROLE_NAME="team/Evaluator")
+    module.get_client("config", of_account(OTHER_ACCOUNT, role))
+    assert aws.calls[0].parameters["RoleArn"] == f"{prefix}::{OTHER_ACCOUNT}:role/team/Evaluator"
+
+
+@for_rules_with("get_client")
+@pytest.mark.parametrize(
+    ("role_arn", "expected"),
+    [
+        (ABSENT, "a non-empty string, not None"),
+        ("arn:aws:s3:::b", "the ARN of a role .*, not 'arn:aws:s3:::b'"),
+        (
+            "arn:aws:iam::123456789012:role/aws-service-role/c/S",
+            r"the ARN of a role that is not service-linked \(or set EXECUTION_ROLE_NAME\), "
+            "not 'arn:aws:iam::123456789012:role/aws-service-role/c/S'",
+        ),
+    ],
+    ids=["no role", "not a role", "a service-linked role"],
+)
+def test_role_that_cannot_be_assumed_is_an_error_before_any_call(
+    rule: str, role_arn: Any, expected: str, aws: Wire
+) -> None:
+    event = {} if role_arn is ABSENT else {"executionRoleArn": role_arn}
+    with pytest.raises(ValueError, match=f"^executionRoleArn must be {expected}\\.$"):
+        load(rule, ASSUME_ROLE_MODE="true").get_client("config", event)
+    assert aws.calls == []
+
+
+@for_rules_with("get_assume_role_credentials")
+@pytest.mark.parametrize(
+    ("answer", "code", "message"),
+    [
+        (
+            "AccessDenied: 111122223333 may not assume arn:aws:iam::111122223333:role/x",
+            "AccessDenied",
+            "AWS Config does not have permission to assume the IAM role.",
+        ),
+        ("ValidationError: arn:aws:iam::111122223333:x is odd", "InternalError", "InternalError"),
+    ],
+    ids=["denied", "any other error"],
+)
+def test_failed_assume_role_names_neither_arn_nor_account(
+    rule: str, answer: str, code: str, message: str, aws: Wire, caplog: pytest.LogCaptureFixture
+) -> None:
+    module, role_arn = load(rule), ROLE.format(OTHER_ACCOUNT)
+    aws.answers["AssumeRole"] = [answer]
+    with caplog.at_level(logging.INFO), pytest.raises(ClientError) as caught:
+        module.get_assume_role_credentials(role_arn)
+    operation = "when calling the AssumeRole operation"
+    assert str(caught.value) == f"An error occurred ({code}) {operation}: {message}"
+    (record,) = (record for record in caplog.records if record.message == "AssumeRole failed")
+    assert record.error_code == answer.partition(":")[0]  # type: ignore[attr-defined]
+    printed = "".join(traceback.format_exception(caught.value))
+    seen = f"{caught.value} {caught.value.response} {printed} {caplog.text}"
+    assert "111122223333" not in seen
+    assert "arn:" not in seen
+
+
+@for_rules_with("get_client")
+def test_failed_assume_role_is_tried_again_at_the_next_event(rule: str, aws: Wire) -> None:
+    module = load(rule, ASSUME_ROLE_MODE="true")
+    aws.answers["AssumeRole"] = ["AccessDenied: not yet"]
+    with pytest.raises(ClientError):
+        module.get_client("config", of_account(OTHER_ACCOUNT))
+    module.get_client("config", of_account(OTHER_ACCOUNT))
