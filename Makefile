@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run build test newest oldest checks rule clean
+.PHONY: help run build test newest oldest checks organization rule clean
 
 PYTHON ?= python3.13
 RULES := $(patsubst %/app.py,%,$(wildcard */app.py))
@@ -32,13 +32,15 @@ checks:
 	$(DEV) ruff format --check --quiet .
 	$(DEV) mypy
 	$(SAM) validate --lint
-	$(SAM) validate --lint --template organization/member-role.yaml
+
+organization: .venv/ready  ## write organization.json, the stack for every account of an organization
+	@$(DEV) scripts.organization
 
 rule: .venv/ready  ## make a rule: NAME=s3_bucket_versioning LIKE=desired_instance_type
 	@$(DEV) scripts.make_rule $(NAME) $(LIKE)
 
 clean:  ## remove what the other commands made
-	rm -rf .aws-sam .venv .venv-sam .sdk-oldest .coverage .mypy_cache .pytest_cache .ruff_cache
+	rm -rf organization.json .aws-sam .venv .venv-sam .sdk-oldest .coverage .mypy_cache .pytest_cache .ruff_cache
 
 # sam build prints much and says little: show it only when it fails.
 build: .aws-sam/build/template.yaml

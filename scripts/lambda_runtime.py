@@ -75,7 +75,7 @@ def load_function(rule: str) -> Function:
         "LAMBDA_TASK_ROOT": str(BUILD / name),
         "PYTHONDONTWRITEBYTECODE": "1",
         **CREDENTIALS,
-        **function["Environment"]["Variables"],
+        **function.get("Environment", {}).get("Variables", {}),
     }
     return Function(BUILD / name, function["Handler"], function["Timeout"], environment)
 

@@ -7,10 +7,12 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -39,7 +41,7 @@ from moto.iam.models import get_account_id_from
 
 from scripts.local_aws import read_items, record_config
 from scripts.run_events import list_events, load_case
-from scripts.stack import ACCOUNT_ID, ROOT, get_name, list_rules, resolve_stack
+from scripts.stack import ACCOUNT_ID, ROOT, get_name, list_rules, load_template
 
 Json = dict[str, Any]
 RULES = list_rules()
@@ -81,7 +83,7 @@ def for_rules_with(function: str) -> pytest.MarkDecorator:
 
 def get_message_types(rule: str) -> list[str]:
     """Return the notifications that the rule listens to, from the template."""
-    properties = resolve_stack()[f"{get_name(rule)}Rule"]["Properties"]
+    properties = load_template()["Resources"][f"{get_name(rule)}Rule"]["Properties"]
     return [detail["MessageType"] for detail in properties["Source"]["SourceDetails"]]
 
 
@@ -178,6 +180,18 @@ class Wire:
     def prepare(self, rule: str) -> None:
         """Record what the rule's sample events need."""
         self.items[:] = read_items(ROOT / "events" / rule)
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of the repository, without what is installed and built."""
+    for path in ROOT.iterdir():
+        if path.is_file():
+            shutil.copy(path, tmp_path)
+    for name in ("events", "scripts", "tests", *RULES):
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=ignore)
+    return tmp_path
 
 
 @pytest.fixture(scope="session")

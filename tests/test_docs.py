@@ -1,4 +1,4 @@
-"""README, OPERATIONS.md and organization/: their tables and commands are those of the project."""
+"""README and OPERATIONS.md: their tables and commands are those of the project."""
 
 from __future__ import annotations
 
@@ -14,10 +14,7 @@ from botocore import xform_name
 
 from scripts.stack import ROOT, load_template
 
-DOCUMENTS = {
-    str(path.relative_to(ROOT)): path.read_text()
-    for path in (ROOT / "README.md", ROOT / "OPERATIONS.md", ROOT / "organization" / "README.md")
-}
+DOCUMENTS = {name: (ROOT / name).read_text() for name in ("README.md", "OPERATIONS.md")}
 LINES = [line for text in DOCUMENTS.values() for line in text.splitlines()]
 AWS = sorted({line for line in LINES if line.startswith("aws ")})
 SAM = sorted(
@@ -73,5 +70,4 @@ def test_sam_commands_are_accepted_by_sam(built: None) -> None:
 @pytest.mark.parametrize(("document", "text"), DOCUMENTS.items(), ids=DOCUMENTS)
 def test_files_that_are_named_exist(document: str, text: str) -> None:
     links = re.findall(r"\]\((?!https:)([^)#]+)\)", text)
-    folder = (ROOT / document).parent
-    assert [link for link in links if not (folder / link).exists()] == []
+    assert [link for link in links if not (ROOT / link).exists()] == []

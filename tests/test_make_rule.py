@@ -10,21 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.stack import ROOT
 from tests.conftest import RULES, get_message_types
-
-ENTRIES = ("pyproject.toml", "template.yaml", "README.md", "OPERATIONS.md")
-FOLDERS = ("events", "organization", "scripts", "tests")
-
-
-@pytest.fixture
-def copy(tmp_path: Path) -> Path:
-    """A copy of the repository, without what is installed and built."""
-    for name in ENTRIES:
-        shutil.copy(ROOT / name, tmp_path)
-    for name in (*FOLDERS, *RULES):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    return tmp_path
 
 
 def run(copy: Path, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -40,7 +26,7 @@ def test_new_rule_of_each_kind_passes_the_tests_of_every_rule(copy: Path) -> Non
     for number, like in enumerate(kinds.values()):
         made = run(copy, "scripts.make_rule", f"new_rule_{number}", like)
         assert made.returncode == 0, made.stderr
-    tests = [f"tests/test_{name}.py" for name in ("clients", "events", "stack")]
+    tests = [f"tests/test_{name}.py" for name in ("clients", "events", "template")]
     tested = run(copy, "pytest", "-q", "-p", "no:cacheprovider", "-k", "new_rule", *tests)
     assert tested.returncode == 0, tested.stdout[-3000:]
     lint = [sys.executable, "-c", "from cfnlint.runner import main; main()", "template.yaml"]
@@ -70,5 +56,5 @@ def test_name_that_cannot_be_is_refused_and_nothing_changes(
 
 def test_folder_that_no_function_names_is_an_error(copy: Path) -> None:
     shutil.copytree(copy / RULES[0], copy / "unregistered")
-    tested = run(copy, "pytest", "-q", "-k", "every_folder", "tests/test_stack.py")
+    tested = run(copy, "pytest", "-q", "-k", "every_folder", "tests/test_template.py")
     assert "template.yaml has no function whose CodeUri is {'unregistered'}." in tested.stdout

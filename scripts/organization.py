@@ -1,0 +1,54 @@
+"""Write organization.json: template.yaml as the plain CloudFormation that a StackSet accepts.
+
+The code of each function is inside, so there is nothing to upload.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from copy import deepcopy
+
+import boto3
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
+
+from scripts.stack import ROOT, Json, load_template
+
+FILE = ROOT / "organization.json"
+
+
+def translate() -> Json:
+    """Return the template without its transform, with each function's code inside."""
+    template = deepcopy(load_template())
+    for resource in template["Resources"].values():
+        properties = resource["Properties"]
+        if "CodeUri" in properties:
+            # CloudFormation writes inline code to index.py.
+            properties["Handler"] = "index.lambda_handler"
+            properties["InlineCode"] = (ROOT / properties.pop("CodeUri") / "app.py").read_text()
+    # Without a session the translator would read this machine's Region, and write its partition.
+    session = boto3.Session(region_name="us-east-1")
+    translated: Json = Translator({}, Parser(), boto_session=session).translate(template, {})
+    for resource in translated["Resources"].values():
+        if arns := resource["Properties"].get("ManagedPolicyArns"):
+            arns[:] = [{"Fn::Sub": arn.replace(":aws:", ":${AWS::Partition}:", 1)} for arn in arns]
+    return translated
+
+
+def main() -> None:
+    """Write the file; exit with 1 if CloudFormation would refuse it."""
+    text = json.dumps(translate(), separators=(",", ":"))
+    FILE.write_text(text)
+    size = len(text.encode())
+    print(f"Wrote {FILE.name}: {size:,} bytes.")
+    if size > 1_000_000:
+        sys.exit("make organization: CloudFormation accepts at most 1 MB: use fewer rules.")
+    if size > 51_200:
+        print(
+            "Over 51,200 bytes: upload it to S3, and use --template-url instead of --template-body."
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,257 @@
+"""template.yaml and organization.json: what is deployed for every rule, as SAM translates it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import boto3
+import botocore.session
+import pytest
+from botocore.validate import ParamValidator
+from moto.core import set_initial_no_auth_action_count
+
+from scripts.organization import translate
+from scripts.run_events import list_events
+from scripts.stack import ROOT, get_name, load_template
+from tests.conftest import RULES, Json, Wire, get_message_types, load, read_event
+
+TEMPLATE = load_template()
+TRANSLATED = translate()
+every_rule = pytest.mark.parametrize("rule", RULES)
+
+
+def get_properties(rule: str, suffix: str) -> Json:
+    """Return the properties of one of the rule's resources, as CloudFormation gets them."""
+    name = f"{get_name(rule)}{suffix}"
+    assert name in TRANSLATED["Resources"], f"template.yaml has no {name}: each rule needs one."
+    properties: Json = TRANSLATED["Resources"][name]["Properties"]
+    return properties
+
+
+def list_statements(rule: str) -> list[Json]:
+    """Return what the function's role may do besides writing its log."""
+    policies = get_properties(rule, "FunctionRole")["Policies"]
+    return [each for policy in policies for each in policy["PolicyDocument"]["Statement"]]
+
+
+# The rules and their functions
+
+
+def test_every_folder_with_an_app_is_a_rule_of_the_template() -> None:
+    folders = {path.parent.name for path in ROOT.glob("*/app.py")}
+    missing = folders - set(RULES)
+    assert not missing, f"template.yaml has no function whose CodeUri is {missing}."
+
+
+@every_rule
+def test_function_is_named_after_its_folder(rule: str) -> None:
+    function = TEMPLATE["Resources"].get(f"{get_name(rule)}Function", {"Properties": {}})
+    assert function["Properties"].get("CodeUri", "").strip("/") == rule
+
+
+@every_rule
+def test_function_logs_with_a_retention_and_keeps_failed_events(rule: str) -> None:
+    group = get_properties(rule, "Function")["LoggingConfig"]["LogGroup"]["Ref"]
+    retention = TRANSLATED["Resources"][group]["Properties"]["RetentionInDays"]
+    assert retention == {"Ref": "LogRetentionDays"}
+    destination = get_properties(rule, "FunctionEventInvokeConfig")["DestinationConfig"]
+    assert destination == {"OnFailure": {"Destination": {"Fn::GetAtt": ["FailureQueue", "Arn"]}}}
+
+
+@every_rule
+def test_config_of_this_account_alone_may_invoke_the_function(rule: str) -> None:
+    permission = get_properties(rule, "Permission")
+    assert permission["Principal"] == "config.amazonaws.com"
+    assert permission["SourceAccount"] == {"Ref": "AWS::AccountId"}
+    assert permission["FunctionName"] == {"Fn::GetAtt": [f"{get_name(rule)}Function", "Arn"]}
+
+
+@every_rule
+def test_rule_invokes_its_function_and_waits_for_permission_and_queue(rule: str) -> None:
+    source = get_properties(rule, "Rule")["Source"]
+    assert source["SourceIdentifier"] == {"Fn::GetAtt": [f"{get_name(rule)}Function", "Arn"]}
+    waits_for = TRANSLATED["Resources"][f"{get_name(rule)}Rule"]["DependsOn"]
+    names = [f"{get_name(rule)}{each}" for each in ("Permission", "FunctionEventInvokeConfig")]
+    assert sorted(waits_for) == sorted(names)
+
+
+@every_rule
+def test_lost_event_alarms(rule: str) -> None:
+    alarm = get_properties(rule, "Alarm")
+    assert alarm["MetricName"] == "AsyncEventsDropped"
+    function = {"Name": "FunctionName", "Value": {"Ref": f"{get_name(rule)}Function"}}
+    assert alarm["Dimensions"] == [function]
+    assert rule in alarm["AlarmDescription"], "the alarm names its rule"
+    arn = "arn:aws:sns:us-east-1:123456789012:alarms"
+    chosen, name = alarm["AlarmActions"]["Fn::If"][1], get_name(rule)
+    assert chosen == [{"Ref": "AlarmTopicArn"}]
+    request = alarm | {"AlarmName": name, "AlarmActions": [arn], "Dimensions": []}
+    model = botocore.session.get_session().get_service_model("cloudwatch")
+    shape = model.operation_model("PutMetricAlarm").input_shape
+    assert ParamValidator().validate(request, shape).generate_report() == ""
+
+
+# Permissions
+
+
+enforced = set_initial_no_auth_action_count(0)  # runs a function while moto enforces policies
+
+
+def assume_role(aws: Wire, statements: list[Json]) -> boto3.Session:
+    """Create a role with these statements in moto; return a session of it."""
+    iam, sts = boto3.client("iam"), boto3.client("sts")
+    iam.create_role(RoleName="function", AssumeRolePolicyDocument="{}")
+    if statements:
+        document = json.dumps({"Version": "2012-10-17", "Statement": statements})
+        iam.put_role_policy(RoleName="function", PolicyName="own", PolicyDocument=document)
+    role_arn = "arn:aws:iam::123456789012:role/function"
+    credentials = sts.assume_role(RoleArn=role_arn, RoleSessionName="test")["Credentials"]
+    keys = [credentials[name] for name in ("AccessKeyId", "SecretAccessKey", "SessionToken")]
+    session = boto3.Session(*keys, region_name="us-east-1")
+    session.events.register_first("before-send", aws)
+    return session
+
+
+@every_rule
+def test_role_permits_what_the_samples_need_and_no_more(
+    rule: str, aws: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aws.prepare(rule)
+    statements = [each for each in list_statements(rule) if each["Action"] != "sqs:SendMessage"]
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", assume_role(aws, statements))
+    aws.calls.clear()
+    module = load(rule)
+    for path in list_events(rule):
+        enforced(module.lambda_handler)(read_event(rule, path.stem), None)
+    granted = {action for statement in statements for action in statement["Action"]}
+    called = {call.action for call in aws.calls}
+    assert granted == called, "the role's actions and those that the sample events need"
+
+
+@every_rule
+def test_policies_are_enforced_above(rule: str, aws: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", assume_role(aws, []))
+    event = read_event(rule, list_events(rule)[0].stem)
+    with pytest.raises(Exception, match="AccessDenied"):
+        enforced(load(rule).lambda_handler)(event, None)
+
+
+def test_no_policy_grants_a_wildcard_of_actions() -> None:
+    text = (ROOT / "template.yaml").read_text()
+    assert not re.search(r"\b[a-z0-9-]+:[A-Za-z]*\*\]?$", text, re.MULTILINE)
+
+
+# Parameters
+
+
+def accepts(name: str, value: str) -> bool:
+    parameter = TEMPLATE["Parameters"][name]
+    fits = len(value) <= parameter.get("MaxLength", len(value))
+    return fits and re.fullmatch(parameter["AllowedPattern"], value) is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "accepted", "refused"),
+    [
+        ("DesiredInstanceType", ["t3.*, m5.large , inf?.xlarge"], ["", " , ", 't3.micro"}']),
+        ("ApplicableResourceType", ["AWS::S3::Bucket"], ["", "EC2 instances"]),
+        ("MaxCount", ["0", "99999"], ["", "ten", "1.5", "-1", "100000"]),
+        (
+            "AlarmTopicArn",
+            ["", "arn:aws-us-gov:sns:us-gov-west-1:123456789012:alarms"],
+            ["alarms", "arn:aws:sns:us-east-1:123456789012:alarms.fifo"],
+        ),
+    ],
+)
+def test_parameter_accepts_what_is_right_alone(
+    name: str, accepted: list[str], refused: list[str]
+) -> None:
+    if name not in TEMPLATE["Parameters"]:
+        pytest.skip("the rule that had this parameter was removed")
+    assert [value for value in accepted if not accepts(name, value)] == []
+    assert [value for value in refused if accepts(name, value)] == []
+
+
+# Sample events
+
+
+@pytest.mark.parametrize(
+    ("rule", "case"), [(rule, path.stem) for rule in RULES for path in list_events(rule)]
+)
+def test_sample_event_fits_the_template(rule: str, case: str) -> None:
+    event = read_event(rule, case)
+    assert event["resultToken"] == "TESTMODE"
+    parameters = get_properties(rule, "Rule").get("InputParameters", {})
+    assert json.loads(event.get("ruleParameters", "{}")).keys() == parameters.keys()
+    assert json.loads(event["invokingEvent"])["messageType"] in get_message_types(rule)
+
+
+@every_rule
+def test_sample_events_show_every_compliance_type(rule: str, aws: Wire) -> None:
+    aws.prepare(rule)
+    events = [read_event(rule, path.stem) for path in list_events(rule)]
+    evaluations = [each for event in events for each in load(rule).lambda_handler(event, None)]
+    expected = {"COMPLIANT", "NON_COMPLIANT"}
+    if "ConfigurationItemChangeNotification" in get_message_types(rule):
+        expected.add("NOT_APPLICABLE")
+        oversized = [event for event in events if "Oversized" in event["invokingEvent"]]
+        assert oversized, f"events/{rule}/ has no oversized notification."
+    missing = expected - {evaluation["ComplianceType"] for evaluation in evaluations}
+    assert not missing, f"events/{rule}/ has no event that is {' or '.join(missing)}."
+
+
+# Every account of an organization
+
+
+def test_stackset_gets_plain_cloudformation_with_the_code_inside() -> None:
+    assert "Transform" not in TRANSLATED
+    for rule in RULES:
+        function = get_properties(rule, "Function")
+        assert function["Code"] == {"ZipFile": (ROOT / rule / "app.py").read_text()}
+        assert function["Handler"] == "index.lambda_handler"
+
+
+def test_stackset_is_of_no_partition_and_leaves_the_parameters_open() -> None:
+    text = json.dumps(TRANSLATED)
+    assert "arn:aws:" not in text
+    for name in TEMPLATE["Parameters"]:
+        assert f'{{"Ref": "{name}"}}' in text
+
+
+def organization(copy: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "scripts.organization"]
+    region = {"AWS_REGION": "cn-north-1", "AWS_DEFAULT_REGION": "cn-north-1"}  # of no effect
+    return subprocess.run(
+        command, cwd=copy, env=region, capture_output=True, text=True, check=False
+    )
+
+
+def test_written_file_is_accepted_by_the_linter_for_all_regions(copy: Path) -> None:
+    assert re.fullmatch(r"Wrote organization\.json: [0-9,]+ bytes\.\n", organization(copy).stdout)
+    assert json.loads((copy / "organization.json").read_text()) == TRANSLATED
+    lint = "from cfnlint.runner import main; main()"
+    command = [sys.executable, "-c", lint, "--regions=ALL_REGIONS", "--", "organization.json"]
+    linted = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
+    assert linted.returncode == 0, linted.stdout
+
+
+@pytest.mark.parametrize(
+    ("size", "code", "message"),
+    [
+        (60_000, 0, "Over 51,200 bytes: upload it to S3, and use --template-url"),
+        (1_000_000, 1, "make organization: CloudFormation accepts at most 1 MB"),
+    ],
+)
+def test_file_too_large_for_a_template_body_says_so(
+    size: int, code: int, message: str, copy: Path
+) -> None:
+    with (copy / RULES[0] / "app.py").open("a") as file:
+        file.write("#" * size)
+    done = organization(copy)
+    assert done.returncode == code
+    assert message in done.stdout + done.stderr
+    assert (copy / "organization.json").stat().st_size > size
