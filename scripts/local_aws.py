@@ -1,57 +1,179 @@
-"""A stand-in for AWS on this machine: moto, taught what AWS Config has recorded."""
+"""AWS on this machine: moto, taught what AWS Config has recorded, and a rule invoked with it."""
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 import logging
-import threading
-from contextlib import contextmanager
+import os
+import runpy
+import sys
+import traceback
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from unittest import mock
-from urllib.parse import parse_qs
+
+# No setting of the caller's reaches a rule: no profile, proxy, endpoint, credential or mode.
+for name in list(os.environ):
+    if name.startswith(("AWS_", "ASSUME_ROLE_", "EXECUTION_ROLE_")) or "proxy" in name.lower():
+        del os.environ[name]
+os.environ |= {
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_ACCESS_KEY_ID": "own-key",  # moto accepts any key; AWS accepts none of these
+    "AWS_SECRET_ACCESS_KEY": "own-secret",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+}
+sys.dont_write_bytecode = True  # a rule's folder is what gets deployed
 
 from botocore.utils import parse_timestamp
+from moto import mock_aws
 from moto.config.exceptions import (
     InvalidParameterValueException,
     ResourceNotDiscoveredException,
 )
 from moto.config.responses import ConfigResponse
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import make_server
+from moto.core.botocore_stubber import BotocoreStubber
 
-from scripts.stack import Json
+from scripts.stack import ROOT, Json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 ITEMS = "configuration_items.json"
 REQUIRED = {"resourceType", "resourceId", "configurationItemCaptureTime"}
 TIMES = {"configurationItemCaptureTime", "configurationItemDeliveryTime", "resourceCreationTime"}
-# moto accepts any key; AWS accepts none of these.
-CREDENTIALS = {
-    "AWS_ACCESS_KEY_ID": "stand-in-key",
-    "AWS_SECRET_ACCESS_KEY": "stand-in-secret",
-    "AWS_SESSION_TOKEN": "stand-in-token",
-}
+COMPLIANCE_TYPES = ("COMPLIANT", "NON_COMPLIANT", "NOT_APPLICABLE")
 
 
 @dataclass
-class ConfigRecord:
-    """What AWS Config has recorded of resources, and the evaluations sent to it."""
+class LocalAws:
+    """What AWS Config has recorded, the calls to AWS, and the evaluations that were accepted."""
 
     items: list[Json] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)  # config:PutEvaluations
     evaluations: list[Json] = field(default_factory=list)
+    only: set[str] | None = None  # the calls that have an answer; None: all that moto answers
+
+    def handle(self, _request: Any, call: str) -> Any:
+        """Note a call; return its answer, or None to let moto answer."""
+        self.calls.append(call)
+        if self.only is not None and call not in self.only:
+            raise RuntimeError(f"A preview has no answer to {call}.")
+
+    def prepare(self, folder: Path) -> None:
+        """Record the folder's configuration_items.json and run its state.py, if there are any."""
+        self.items[:] = read_items(folder)
+        if (folder / "state.py").exists():
+            runpy.run_path(str(folder / "state.py"))
+        self.calls.clear()
 
 
-def read_json(path: Path) -> Json:
-    """Return the JSON object in a file; ValueError that names the file and the line."""
+@contextmanager
+def start_local_aws(aws: LocalAws | None = None) -> Iterator[LocalAws]:
+    """Let moto answer all calls until the block ends, for AWS Config from what is recorded.
+
+    By itself moto knows few types, no history, and PutEvaluations in test mode only.
+    """
+    local = aws or LocalAws()
+    call_moto = BotocoreStubber.__call__
+
+    def answer(stubber: BotocoreStubber, event_name: str, request: Any, **more: Any) -> Any:
+        _, service, operation = event_name.split(".")  # before-send.config-service.PutEvaluations
+        response = local.handle(request, f"{service.removesuffix('-service')}:{operation}")
+        response = response or call_moto(stubber, event_name, request, **more)
+        if response is None:  # no call leaves this machine
+            raise RuntimeError(f"moto has no answer to {request.method} {request.url}.")
+        return response
+
+    keep_session: Any = {"core": {"reset_boto3_session": False}}  # its API models take 0.1 s
+    only_moto = mock.patch.object(BotocoreStubber, "__call__", answer)
+    with mock_aws(config=keep_session), only_moto, answer_for_config(local):
+        yield local
+
+
+@contextmanager
+def answer_for_config(aws: LocalAws) -> Iterator[None]:
+    """Replace moto's answers for AWS Config."""
+    list_by_moto = ConfigResponse.list_discovered_resources
+
+    def list_ids(request: ConfigResponse, resource_type: str) -> list[str]:
+        known = [item for item in aws.items if item["resourceType"] == resource_type]
+        if not known:
+            request.querystring["resourceType"] = resource_type
+            found = json.loads(list_by_moto(request))["resourceIdentifiers"]
+            return [each["resourceId"] for each in found]
+        status = "configurationItemStatus"
+        deleted = {item["resourceId"] for item in known if "Deleted" in item.get(status, "OK")}
+        return sorted({item["resourceId"] for item in known} - deleted)
+
+    def list_discovered_resources(request: ConfigResponse) -> str:
+        asked = json.loads(request.body)
+        ids = list_ids(request, asked["resourceType"])
+        start = int(asked.get("nextToken") or 0)
+        end = start + (asked.get("limit") or 100)
+        page = [{"resourceType": asked["resourceType"], "resourceId": each} for each in ids]
+        token = {"nextToken": str(end)} if end < len(ids) else {}
+        return json.dumps({"resourceIdentifiers": page[start:end], **token})
+
+    def get_discovered_resource_counts(request: ConfigResponse) -> str:
+        asked = json.loads(request.body)
+        types = asked.get("resourceTypes") or sorted({item["resourceType"] for item in aws.items})
+        counts = [{"resourceType": each, "count": len(list_ids(request, each))} for each in types]
+        return json.dumps({"resourceCounts": [each for each in counts if each["count"]]})
+
+    def get_resource_config_history(request: ConfigResponse) -> str:
+        asked = json.loads(request.body)
+        resource = asked["resourceType"], asked["resourceId"]
+        known = [
+            each for each in aws.items if (each["resourceType"], each["resourceId"]) == resource
+        ]
+        if not known:
+            raise ResourceNotDiscoveredException(*resource)
+        earlier, later = asked.get("earlierTime", 0), asked.get("laterTime", float("inf"))
+        found = [each for each in known if earlier <= each["configurationItemCaptureTime"] <= later]
+        found.sort(key=lambda each: each["configurationItemCaptureTime"], reverse=True)
+        return json.dumps({"configurationItems": found})
+
+    def put_evaluations(request: ConfigResponse) -> str:
+        evaluations = json.loads(request.body)["Evaluations"]
+        check_evaluations(evaluations)
+        aws.evaluations += evaluations
+        return json.dumps({"FailedEvaluations": []})
+
+    answers: dict[str, Any] = {
+        "list_discovered_resources": list_discovered_resources,
+        "get_discovered_resource_counts": get_discovered_resource_counts,
+        "get_resource_config_history": get_resource_config_history,
+        "put_evaluations": put_evaluations,
+    }
+    with mock.patch.multiple(ConfigResponse, create=True, **answers):
+        yield
+
+
+def check_evaluations(evaluations: list[Json]) -> None:
+    """Refuse what AWS Config refuses and the SDK does not (API: PutEvaluations, Evaluation)."""
+    if len(evaluations) > 100:
+        raise InvalidParameterValueException("PutEvaluations accepts at most 100 evaluations.")
+    for evaluation in evaluations:
+        if evaluation["ComplianceType"] not in COMPLIANCE_TYPES:
+            expected = f"one of {', '.join(COMPLIANCE_TYPES)}, not {evaluation['ComplianceType']}"
+            raise InvalidParameterValueException(f"ComplianceType must be {expected}.")
+        if not 1 <= len(evaluation.get("Annotation", "none")) <= 256:
+            raise InvalidParameterValueException("An annotation has 1 to 256 characters.")
+
+
+# Files
+
+
+def parse_json(text: str | bytes, path: Path) -> Json:
+    """Return the JSON object in a file's text; ValueError that names the file and the line."""
     try:
-        value = json.loads(path.read_text())
-    except OSError as ex:
-        raise ValueError(f"{path}: {ex.strerror}.") from ex
+        value = json.loads(text)
     except json.JSONDecodeError as ex:
         raise ValueError(f"{path}, line {ex.lineno}: {ex.msg}.") from ex
     except UnicodeDecodeError as ex:
@@ -71,7 +193,9 @@ def read_items(folder: Path) -> list[Json]:
     path = folder / ITEMS
     if not path.exists():
         return []
-    items: list[Json] = read_json(path).get("configurationItems", [])
+    items = parse_json(path.read_bytes(), path).get("configurationItems")
+    if not isinstance(items, list):
+        raise ValueError(f"{path} must hold the list configurationItems.")
     for item in items:
         if not isinstance(item, dict) or not item.keys() >= REQUIRED:
             raise ValueError(f"{path}: each item needs {', '.join(sorted(REQUIRED))}.")
@@ -83,119 +207,70 @@ def read_items(folder: Path) -> list[Json]:
     return items
 
 
-def check_evaluation(evaluation: Json) -> None:
-    """Refuse what AWS Config refuses and the SDK does not (API: Evaluation)."""
-    if evaluation["ComplianceType"] not in ("COMPLIANT", "NON_COMPLIANT", "NOT_APPLICABLE"):
-        raise InvalidParameterValueException(f"ComplianceType {evaluation['ComplianceType']}")
-    if not 1 <= len(evaluation.get("Annotation", "none")) <= 256:
-        raise InvalidParameterValueException("An annotation has 1 to 256 characters.")
+# Rules
 
 
-@contextmanager
-def record_config() -> Iterator[ConfigRecord]:
-    """Let moto answer for AWS Config from a record: any type in it, its history, any result token.
-
-    By itself moto knows few types, no history, and PutEvaluations in test mode only.
-    """
-    record = ConfigRecord()
-    list_by_moto = ConfigResponse.list_discovered_resources
-
-    def put_evaluations(request: ConfigResponse) -> str:
-        evaluations = json.loads(request.body)["Evaluations"]
-        if len(evaluations) > 100:
-            raise InvalidParameterValueException("PutEvaluations takes at most 100 evaluations.")
-        for evaluation in evaluations:
-            check_evaluation(evaluation)
-        record.evaluations += evaluations
-        return json.dumps({"FailedEvaluations": []})
-
-    def get_resource_config_history(request: ConfigResponse) -> str:
-        asked = json.loads(request.body)
-        resource = asked["resourceType"], asked["resourceId"]
-        known = [
-            item for item in record.items if (item["resourceType"], item["resourceId"]) == resource
-        ]
-        if not known:
-            raise ResourceNotDiscoveredException(*resource)
-        earlier, later = asked.get("earlierTime", 0), asked.get("laterTime", float("inf"))
-        found = [item for item in known if earlier <= item["configurationItemCaptureTime"] <= later]
-        found.sort(key=lambda item: item["configurationItemCaptureTime"], reverse=True)
-        return json.dumps({"configurationItems": found})
-
-    def list_ids(resource_type: str) -> list[str]:
-        known = [item for item in record.items if item["resourceType"] == resource_type]
-        status = "configurationItemStatus"
-        deleted = {item["resourceId"] for item in known if "Deleted" in item.get(status, "OK")}
-        return sorted({item["resourceId"] for item in known} - deleted)
-
-    def get_discovered_resource_counts(request: ConfigResponse) -> str:
-        types = json.loads(request.body)["resourceTypes"]
-        found = [{"resourceType": name, "count": len(list_ids(name))} for name in types]
-        recorded = [each for each in found if each["count"]]
-        return json.dumps({"resourceCounts": recorded})
-
-    def list_discovered_resources(request: ConfigResponse) -> str:
-        asked = json.loads(request.body)
-        ids = list_ids(asked["resourceType"])
-        if not ids:
-            return list_by_moto(request)
-        start, limit = int(asked.get("nextToken") or 0), asked.get("limit", 100)
-        page = [{"resourceType": asked["resourceType"], "resourceId": each} for each in ids]
-        answer: Json = {"resourceIdentifiers": page[start : start + limit]}
-        if page[start + limit :]:
-            answer["nextToken"] = str(start + limit)
-        return json.dumps(answer)
-
-    with (
-        mock.patch.multiple(
-            ConfigResponse,
-            put_evaluations=put_evaluations,
-            get_resource_config_history=get_resource_config_history,
-            list_discovered_resources=list_discovered_resources,
-        ),
-        mock.patch.object(
-            ConfigResponse,
-            "get_discovered_resource_counts",
-            get_discovered_resource_counts,
-            create=True,
-        ),
-    ):
-        yield record
+def load_rule(rule: str) -> Any:
+    """Return the rule's app.py as a module, loaded anew."""
+    path = ROOT / rule / "app.py"
+    spec: Any = importlib.util.spec_from_file_location(f"{rule}.app", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-class LocalAws:
-    """A running server, what AWS Config has recorded there, and the calls that it was sent."""
-
-    def __init__(self, record: ConfigRecord) -> None:
-        """Listen at a free port of 127.0.0.1."""
-        logging.getLogger("werkzeug").setLevel(logging.ERROR)  # no line for every request
-        self.record = record
-        self.calls: list[str] = []
-        self.moto = DomainDispatcherApplication(create_backend_app)
-        self.server = make_server("127.0.0.1", 0, self.answer, threaded=True)
-        self.endpoint = f"http://127.0.0.1:{self.server.server_port}"
-
-    def answer(self, environ: Json, start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Note the operation that a request calls, then let moto answer it."""
-        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        environ["wsgi.input"] = io.BytesIO(body)
-        operation = environ.get("HTTP_X_AMZ_TARGET", "").split(".")[-1]
-        query = parse_qs(body.decode(errors="replace")).get("Action", [])
-        path = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
-        self.calls.append(operation or (query or [path])[0])
-        answer: Iterable[bytes] = self.moto(environ, start_response)
-        return answer
+load_once = cache(load_rule)  # as Lambda does
 
 
-@contextmanager
-def start_local_aws() -> Iterator[LocalAws]:
-    """Run the stand-in until the block ends."""
-    with record_config() as record:
-        aws = LocalAws(record)
-        thread = threading.Thread(target=aws.server.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        try:
-            yield aws
-        finally:
-            aws.server.shutdown()
-            aws.server.server_close()
+@dataclass
+class Outcome:
+    """What came of one event: evaluations that AWS Config accepted, an error, or both."""
+
+    evaluations: list[Json]
+    calls: list[str]
+    error: str = ""
+    frames: list[str] = field(default_factory=list)  # those of the rule's own code
+    log: list[str] = field(default_factory=list)  # what the rule logged and printed
+
+
+class LogLines(logging.Handler):
+    """Keeps log records as lines for a person, their fields as JSON."""
+
+    def __init__(self) -> None:
+        """Begin with no line."""
+        super().__init__(logging.INFO)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a record; the SDK's are not the rule's."""
+        if not record.name.startswith(("boto", "urllib3")):
+            usual = logging.makeLogRecord({}).__dict__.keys() | {"message"}
+            fields = {name: each for name, each in record.__dict__.items() if name not in usual}
+            text = f"{record.levelname} {self.format(record)}"
+            self.lines += f"{text} {json.dumps(fields) if fields else ''}".rstrip().splitlines()
+
+
+def invoke(rule: str, event: Json, aws: LocalAws) -> Outcome:
+    """Run the rule's handler with an event, as Lambda would."""
+    aws.calls.clear()
+    aws.evaluations.clear()
+    log, printed, root = LogLines(), io.StringIO(), logging.getLogger()
+    outcome = Outcome([], [])
+    root.addHandler(log)
+    root.setLevel(logging.INFO)
+    try:
+        with redirect_stdout(printed):
+            answer = load_once(rule).lambda_handler(event, None)
+        if "config:PutEvaluations" not in aws.calls:
+            outcome.error = f"The function sent no evaluation; it returned {answer!r:.100}."
+    except (Exception, SystemExit) as ex:  # noqa: BLE001  # Lambda too reports whatever is raised
+        outcome.error = f"{type(ex).__name__}: {ex}"
+        frames = traceback.extract_tb(ex.__traceback__)
+        own = [frame for frame in frames if frame.filename.startswith(f"{ROOT / rule}{os.sep}")]
+        text = "".join(traceback.format_list(own)).replace(f"{ROOT}{os.sep}", "")
+        outcome.frames = [line for line in text.splitlines() if line.strip(" ^~")]
+    finally:
+        root.removeHandler(log)
+    outcome.evaluations, outcome.calls = list(aws.evaluations), list(aws.calls)
+    outcome.log = log.lines + printed.getvalue().splitlines()
+    return outcome

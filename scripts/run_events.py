@@ -1,4 +1,4 @@
-"""Run Lambda events through the built functions on this machine; print what AWS Config is sent.
+"""Run Lambda events through the rules on this machine; print what AWS Config is sent.
 
 Usage: python -m scripts.run_events [--rule FOLDER] [--log] [EVENT.json ...]
 Without a file it runs the events of the rule, or of all rules.
@@ -6,36 +6,31 @@ Without a file it runs the events of the rule, or of all rules.
 
 import signal
 
-# An interrupt ends the process at once, during the imports too; the emulators end with it.
+# An interrupt ends the process at once and without a traceback, during the imports too.
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import argparse
 import json
 import os
-import re
 import shutil
 import sys
 import textwrap
 from collections import Counter
-from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from scripts.lambda_runtime import Function, find_emulator, load_function, start_function
-from scripts.local_aws import ITEMS, LocalAws, read_items, read_json, start_local_aws
+from scripts.local_aws import ITEMS, Outcome, invoke, parse_json, start_local_aws
 from scripts.stack import ROOT, list_rules
 
 COLOURS = {"COMPLIANT": 32, "NON_COMPLIANT": 33, "NOT_APPLICABLE": 2, "ERROR": 31}
-EMULATOR_LINE = re.compile(
-    r"(START|END|REPORT) RequestId|\d\d \w{3} \d{4} [\d:,]+ \[\w+\] \(rapid\)"
-)
 
 
 @dataclass
 class Case:
-    """One event and the rule whose function gets it."""
+    """One event and the rule that gets it."""
 
     rule: str
     path: Path
@@ -47,20 +42,16 @@ class Case:
         return f"{self.rule}/{self.path.stem}"
 
 
-@dataclass
-class Outcome:
-    """What came of one event: the evaluations that AWS Config was sent, or an error."""
-
-    evaluations: list[dict[str, Any]]
-    error: str
-    frames: list[str]
-    log: list[str]
-    calls: list[str]
-
-
 def list_events(rule: str) -> list[Path]:
     """Return the files of the rule's sample events."""
     return sorted(path for path in (ROOT / "events" / rule).glob("*.json") if path.name != ITEMS)
+
+
+def choose_rules(rule: str | None) -> list[str]:
+    """Return the rule that was named, or all; ValueError if there is no such rule."""
+    if rule and rule not in list_rules():
+        raise ValueError(f"RULE must be one of {', '.join(list_rules())}, not {rule!r}.")
+    return [rule] if rule else list_rules()
 
 
 def load_case(path: Path, rule: str | None) -> Case:
@@ -69,7 +60,7 @@ def load_case(path: Path, rule: str | None) -> Case:
     `invokingEvent` and `ruleParameters` may be plain objects: they become the text that they are
     in AWS Config's events.
     """
-    event = read_json(path)
+    event = parse_json(path.read_bytes(), path)
     for name in ("invokingEvent", "ruleParameters"):
         if isinstance(event.get(name), dict):
             event[name] = json.dumps(event[name])
@@ -80,76 +71,47 @@ def load_case(path: Path, rule: str | None) -> Case:
     return Case(rule or folder, path, event)
 
 
-def run_case(case: Case, runtime: Any, aws: LocalAws) -> Outcome:
-    """Invoke the function with the event, AWS Config's record being what lies beside it."""
-    aws.record.items[:] = read_items(case.path.parent)
-    aws.record.evaluations.clear()
-    aws.calls.clear()
-    answer = runtime.invoke(case.event)
-    log = list(filter(None, map(format_line, runtime.read_log().splitlines())))
-    error, frames = "", []
-    if isinstance(answer, dict) and "errorType" in answer:
-        error = f"{answer['errorType']}: {answer.get('errorMessage')}"
-        frames = find_own_frames(answer.get("stackTrace") or [], runtime.function, case.rule)
-    elif not aws.record.evaluations:
-        error = f"The function sent no evaluation; it returned {answer!r:.100}."
-    return Outcome(list(aws.record.evaluations), error, frames, log, list(aws.calls))
-
-
-def format_line(line: str) -> str:
-    """Return a line of the log for a person; empty for the emulator's and the SDK's lines."""
-    if EMULATOR_LINE.match(line):
-        return ""
-    try:
-        record = json.loads(line)
-        level, message = record.pop("level"), record.pop("message")
-    except (AttributeError, KeyError, TypeError, ValueError):
-        return "" if '"errorMessage"' in line else line  # printed; the error is shown already
-    if message.startswith("LAMBDA_WARNING") or record.get("logger", "").startswith("boto"):
-        return ""
-    usual = ("timestamp", "logger", "requestId")
-    more = {name: value for name, value in record.items() if name not in usual}
-    return f"{level} {message} {json.dumps(more) if more else ''}".rstrip()
-
-
-def find_own_frames(stack_trace: list[str], function: Function, rule: str) -> list[str]:
-    """Return the stack frames in the function's own code, with the paths of its source."""
-    own = [frame for frame in stack_trace if str(function.folder) in frame]
-    lines = "".join(own).replace(str(function.folder), rule).splitlines()
-    return [line for line in lines if line.strip(" ^~")]
+def count(results: Counter[str]) -> str:
+    """Return how many evaluations there were of each compliance type, and how many errors."""
+    return (
+        f"{results['COMPLIANT']} compliant, {results['NON_COMPLIANT']} non-compliant, "
+        f"{results['NOT_APPLICABLE']} not applicable, {results['ERROR']} errors"
+    )
 
 
 class Printer:
-    """Prints outcomes for a person: as wide as the terminal, plain and of one width in a pipe."""
+    """Prints results for a person: as wide as the terminal, plain and of one width in a pipe."""
 
-    def __init__(self, cases: list[Case], *, show_log: bool) -> None:
+    def __init__(self, names: list[str]) -> None:
         """Measure the terminal and the longest name."""
         terminal = sys.stdout.isatty()
         self.width = max(shutil.get_terminal_size().columns if terminal else 120, 40)
         self.coloured = terminal and not os.environ.get("NO_COLOR")
-        self.column = max(len(case.name) for case in cases) + 2
-        self.show_log = show_log
+        self.column = max(map(len, names)) + 2
 
-    def print_name(self, case: Case) -> None:
-        """Begin the event's line, so that it shows while the event runs."""
-        print(f"{case.name:<{self.column}}", end="", flush=True)
+    def print_name(self, name: str) -> None:
+        """Begin a line, so that it shows while the event runs."""
+        print(f"{name:<{self.column}}", end="", flush=True)
 
-    def print_outcome(self, outcome: Outcome) -> None:
-        """End the event's line; print why below it."""
+    def print_outcome(self, outcome: Outcome, *, show_log: bool) -> None:
+        """End the line; print why below it."""
+        names = Counter(call.partition(":")[2] for call in outcome.calls)
         calls = ", ".join(
-            name if number == 1 else f"{number} {name}"
-            for name, number in Counter(outcome.calls).items()
+            f"{number} {name}" if number > 1 else name for name, number in names.items()
         )
-        for number, evaluation in enumerate(outcome.evaluations):
-            indent = " " * self.column if number else ""
+        indent = ""
+        for evaluation in outcome.evaluations:
             resource = evaluation["ComplianceResourceId"]
             self.print_result(indent, evaluation["ComplianceType"], resource, calls)
             self.print_text(evaluation.get("Annotation", "(no annotation)"))
+            indent = " " * self.column
         if outcome.error:
-            self.print_result(" " * self.column if outcome.evaluations else "", "ERROR", calls)
+            self.print_result(indent, "ERROR", calls)
             self.print_text(outcome.error)
             print("".join(f"    {line}\n" for line in outcome.frames), end="")
-        if outcome.log and (outcome.error or self.show_log):
+        elif not outcome.evaluations:
+            self.print_result(indent, "no evaluations", calls)
+        if outcome.log and (outcome.error or show_log):
             print("".join(f"    | {line}\n" for line in outcome.log), end="")
 
     def print_result(self, indent: str, result: str, *details: str) -> None:
@@ -158,7 +120,7 @@ class Printer:
         while len(fields) > 1 and self.column + len("  ".join(fields)) > self.width:
             fields.pop()
         line = indent + "  ".join(fields).rstrip()
-        if self.coloured:
+        if self.coloured and result in COLOURS:
             line = line.replace(result, f"\x1b[{COLOURS[result]}m{result}\x1b[0m", 1)
         print(line)
 
@@ -171,41 +133,31 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the events named on the command line; return the exit code."""
     parser = argparse.ArgumentParser(prog="make run", description=__doc__.splitlines()[0])
     parser.add_argument("events", nargs="*", type=Path, help="files with one Lambda event each")
-    parser.add_argument("--rule", help="folder of the function, if the event lies elsewhere")
-    parser.add_argument("--log", action="store_true", help="show what the functions log and print")
+    parser.add_argument("--rule", help="folder of the rule, if the event lies elsewhere")
+    parser.add_argument("--log", action="store_true", help="show what the rules log and print")
     options = parser.parse_args(arguments)
-    if options.rule and options.rule not in list_rules():
-        raise ValueError(f"RULE must be one of {', '.join(list_rules())}, not {options.rule!r}.")
-    rules = [options.rule] if options.rule else list_rules()
+    rules = choose_rules(options.rule)
     paths = options.events or [path for rule in rules for path in list_events(rule)]
     cases = [load_case(path, options.rule) for path in paths]
     if not cases:
         raise ValueError(f"There is no event in events/ for {' or '.join(rules)}.")
-    if find_emulator() is None:
-        print("AWS's Lambda emulator does not run here (it needs Linux): plain Python instead.")
     results: Counter[str] = Counter()
-    printer = Printer(cases, show_log=options.log)
-    with start_local_aws() as aws, ExitStack() as stack:
-        runtimes = {
-            rule: stack.enter_context(start_function(load_function(rule), aws.endpoint))
-            for rule in dict.fromkeys(case.rule for case in cases)
-        }
-        for case in cases:
-            printer.print_name(case)
-            outcome = run_case(case, runtimes[case.rule], aws)
-            printer.print_outcome(outcome)
-            results.update(evaluation["ComplianceType"] for evaluation in outcome.evaluations)
-            results["ERROR"] += bool(outcome.error)
-    print(
-        f"\n{len(cases)} event{'s' if len(cases) > 1 else ''}: {results['COMPLIANT']} compliant, "
-        f"{results['NON_COMPLIANT']} non-compliant, {results['NOT_APPLICABLE']} not applicable, "
-        f"{results['ERROR']} errors"
-    )
+    printer = Printer([case.name for case in cases])
+    for (_rule, folder), group in groupby(cases, lambda case: (case.rule, case.path.parent)):
+        with start_local_aws() as aws:
+            aws.prepare(folder)
+            for case in group:
+                printer.print_name(case.name)
+                outcome = invoke(case.rule, case.event, aws)
+                printer.print_outcome(outcome, show_log=options.log)
+                results.update(each["ComplianceType"] for each in outcome.evaluations)
+                results["ERROR"] += bool(outcome.error)
+    print(f"\n{len(cases)} event{'s' if len(cases) > 1 else ''}: {count(results)}")
     return 1 if results["ERROR"] else 0
 
 
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (OSError, RuntimeError, ValueError) as ex:
+    except (OSError, ValueError) as ex:
         sys.exit(f"make run: {ex}")

@@ -1,41 +1,55 @@
-"""template.yaml as plain data: its rules, and what its resources are with given parameters."""
+"""What template.yaml says of the rules."""
 
 from __future__ import annotations
 
 import re
+import shlex
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from samtranslator.yaml_helper import yaml_parse
+import yaml
 
 Json = dict[str, Any]
 
 ROOT = Path(__file__).parent.parent
-REGION = "us-east-1"
-ACCOUNT_ID = "123456789012"
-NO_VALUE = object()
-PSEUDO_PARAMETERS = {
-    "AWS::AccountId": ACCOUNT_ID,
-    "AWS::NoValue": NO_VALUE,
-    "AWS::Partition": "aws",
-    "AWS::Region": REGION,
-    "AWS::StackName": "config-rules",
-}
+
+
+class TemplateLoader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML ships no types
+    """Reads CloudFormation's short forms as its long ones: !Ref Name is {"Ref": "Name"}."""
+
+
+def construct_function(loader: TemplateLoader, name: str, node: yaml.Node) -> Json:
+    """Return the long form of an intrinsic function."""
+    if isinstance(node, yaml.ScalarNode):
+        text = loader.construct_scalar(node)
+        return {"Fn::GetAtt": text.split(".", 1)} if name == "GetAtt" else {long_name(name): text}
+    if isinstance(node, yaml.SequenceNode):
+        return {long_name(name): loader.construct_sequence(node, deep=True)}
+    return {long_name(name): loader.construct_mapping(node, deep=True)}
+
+
+def long_name(name: str) -> str:
+    """Return the long name of an intrinsic function."""
+    return name if name in ("Ref", "Condition") else f"Fn::{name}"
+
+
+TemplateLoader.add_multi_constructor("!", construct_function)
 
 
 @cache
-def load_template(path: Path = ROOT / "template.yaml") -> Json:
-    """Return the template as written."""
-    template: Json = yaml_parse(path.read_text())
+def load_template() -> Json:
+    """Return the template as written, its functions in their long forms."""
+    template: Json = yaml.load((ROOT / "template.yaml").read_text(), TemplateLoader)  # noqa: S506
     return template
 
 
 def list_rules() -> list[str]:
-    """Return the folders that the template's functions name in CodeUri: one a rule."""
+    """Return the folders that the template's functions name in CodeUri: one for each rule."""
     resources = load_template()["Resources"].values()
     folders = [resource["Properties"].get("CodeUri", "").strip("/") for resource in resources]
-    return [folder for folder in folders if (ROOT / folder / "app.py").is_file()]
+    return [folder for folder in folders if folder]
 
 
 def get_name(rule: str) -> str:
@@ -43,72 +57,63 @@ def get_name(rule: str) -> str:
     return "".join(word.capitalize() for word in rule.split("_"))
 
 
-def resolve_stack(path: Path = ROOT / "template.yaml", /, **parameters: Any) -> dict[str, Json]:
-    """Return the resources that the template creates with these parameters, by logical name.
+@dataclass
+class ConfigRule:
+    """A rule as the template configures it."""
 
-    Conditions and intrinsic functions are resolved, SAM's Globals merged into the functions. A
-    resource's reference is its logical name, its attribute an ARN that ends in that name.
+    name: str
+    message_types: list[str]
+    resource_types: list[str]  # the scope; none means any type
+    parameters: dict[str, str]
+
+    @property
+    def is_periodic(self) -> bool:
+        """Return whether AWS Config invokes the rule on a schedule."""
+        return "ScheduledNotification" in self.message_types
+
+
+def read_rule(rule: str, parameters: dict[str, str] | None = None) -> ConfigRule:
+    """Return the rule with these values of the stack's parameters, the others at their defaults."""
+    template = load_template()
+    properties = template["Resources"][f"{get_name(rule)}Rule"]["Properties"]
+    values = {name: each.get("Default", "") for name, each in template["Parameters"].items()}
+    values |= parameters or {}
+    scope = properties.get("Scope", {})
+    if unknown := scope.keys() - {"ComplianceResourceTypes"}:
+        raise ValueError(f"template.yaml: the scope of {rule} has {', '.join(unknown)}.")
+    return ConfigRule(
+        rule,
+        [each["MessageType"] for each in properties["Source"]["SourceDetails"]],
+        scope.get("ComplianceResourceTypes", []),
+        {
+            name: str(values[value["Ref"]] if isinstance(value, dict) else value)
+            for name, value in properties.get("InputParameters", {}).items()
+        },
+    )
+
+
+def parse_parameters(text: str) -> dict[str, str]:
+    """Return the stack's parameters, written as for `sam deploy --parameter-overrides`.
+
+    ValueError: one is unknown, or the template does not accept its value.
     """
-    template = load_template(path)
-    values = PSEUDO_PARAMETERS | {
-        name: parameter.get("Default", "") for name, parameter in template["Parameters"].items()
-    }
-    scope = Scope(template, values | parameters)
-    resources = {
-        name: scope.resolve(resource)
-        for name, resource in template["Resources"].items()
-        if "Condition" not in resource or scope.resolve({"Condition": resource["Condition"]})
-    }
-    for resource in resources.values():
-        if resource["Type"] == "AWS::Serverless::Function":
-            defaults = scope.resolve(template["Globals"]["Function"])
-            resource["Properties"] = merge(defaults, resource["Properties"])
-    return resources
+    known = load_template()["Parameters"]
+    parameters = {}
+    for word in shlex.split(text):
+        name, equals, value = word.partition("=")
+        if not equals or name not in known:
+            choice = ", ".join(known)
+            raise ValueError(f"PARAMETERS must be Key=Value of {choice}, not {word!r}.")
+        if not accepts(known[name], value):
+            hint = known[name].get("ConstraintDescription", "")
+            raise ValueError(f"The template does not accept {word!r}. {hint}".strip())
+        parameters[name] = value
+    return parameters
 
 
-def merge(defaults: Json, settings: Json) -> Json:
-    """Return the settings over the defaults, objects within them likewise."""
-    inner = {
-        name: merge(defaults[name], value)
-        for name, value in settings.items()
-        if isinstance(value, dict) and name in defaults
-    }
-    return defaults | settings | inner
-
-
-class Scope:
-    """A template and the values of its parameters: enough to tell what its parts mean."""
-
-    def __init__(self, template: Json, values: Json) -> None:
-        """Keep both."""
-        self.template, self.values = template, values
-
-    def resolve(self, part: Any) -> Any:  # noqa: PLR0911  # one return for each intrinsic function
-        """Return what a part of the template means."""
-        match part:
-            case {"Ref": name}:
-                return self.values.get(name, name)
-            case {"Condition": str(name), **rest} if not rest:
-                return self.resolve(self.template["Conditions"][name])
-            case {"Fn::GetAtt": [name, _]}:
-                service = self.template["Resources"][name]["Type"].split("::")[1].lower()
-                return f"arn:aws:{service}:{REGION}:{ACCOUNT_ID}:{name}"
-            case {"Fn::If": [name, chosen, otherwise]}:
-                return self.resolve(chosen if self.resolve({"Condition": name}) else otherwise)
-            case {"Fn::Equals": [left, right]}:
-                return self.resolve(left) == self.resolve(right)
-            case {"Fn::Not": [condition]}:
-                return not self.resolve(condition)
-            case {"Fn::Or": conditions}:
-                return any(self.resolve(condition) for condition in conditions)
-            case {"Fn::Join": [separator, parts]}:
-                return separator.join(self.resolve(parts))
-            case {"Fn::Sub": text}:
-                return re.sub(r"\$\{([\w:]+)\}", lambda found: str(self.values[found[1]]), text)
-            case dict():
-                found = {name: self.resolve(value) for name, value in part.items()}
-                return {name: value for name, value in found.items() if value is not NO_VALUE}
-            case list():
-                values = [self.resolve(value) for value in part]
-                return [value for value in values if value is not NO_VALUE]
-        return part
+def accepts(parameter: Json, value: str) -> bool:
+    """Return whether a parameter of the template accepts the value."""
+    if "AllowedValues" in parameter:
+        return value in [str(each) for each in parameter["AllowedValues"]]
+    fits = len(value) <= parameter.get("MaxLength", len(value))
+    return fits and re.fullmatch(parameter.get("AllowedPattern", ".*"), value) is not None

@@ -3,51 +3,34 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-# Before the imports: no profile, proxy, time zone or credential of the machine reaches a test.
-for name in list(os.environ):
-    if name.startswith(("AWS_", "ASSUME_ROLE_", "EXECUTION_ROLE_")) or "proxy" in name.lower():
-        del os.environ[name]
-os.environ |= {
-    "AWS_DEFAULT_REGION": "us-east-1",
-    "AWS_ACCESS_KEY_ID": "own-key",
-    "AWS_SECRET_ACCESS_KEY": "own-secret",
-    "AWS_CONFIG_FILE": os.devnull,
-    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-    "TZ": "America/New_York",  # Lambda runs in UTC; nothing may depend on it
-}
-time.tzset()
-sys.dont_write_bytecode = True  # a rule's folder is what gets deployed
-
-import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
-from moto import mock_aws
 from moto.core.botocore_stubber import MockRawResponse
 from moto.iam.models import get_account_id_from
 
-from scripts.local_aws import read_items, record_config
+from scripts import local_aws, run_events, stack
+from scripts.local_aws import LocalAws, load_rule, start_local_aws
 from scripts.run_events import list_events, load_case
-from scripts.stack import ACCOUNT_ID, ROOT, get_name, list_rules, load_template
+from scripts.stack import ROOT, get_name, list_rules, load_template
+
+os.environ["TZ"] = "America/New_York"  # Lambda runs in UTC; nothing may depend on it
+time.tzset()
 
 Json = dict[str, Any]
 RULES = list_rules()
 ABSENT = object()  # as a field's value: the field is not there
-boto3.setup_default_session()
-OWN_ACCOUNT = ACCOUNT_ID
+OWN_ACCOUNT = "123456789012"
 OTHER_ACCOUNT = "111122223333"
 ROLE = "arn:aws:iam::{}:role/config/recorder"
 
@@ -64,13 +47,10 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 def load(rule: str, **environment: str) -> Any:
     """Return the rule's module, loaded anew with this environment."""
-    spec: Any = importlib.util.spec_from_file_location(f"{rule}.app", ROOT / rule / "app.py")
-    module = importlib.util.module_from_spec(spec)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
-        spec.loader.exec_module(module)
-    return module
+        return load_rule(rule)
 
 
 def for_rules_with(function: str) -> pytest.MarkDecorator:
@@ -139,17 +119,16 @@ class Call:
 
 
 @dataclass
-class Wire:
+class Wire(LocalAws):
     """Between every client and moto: notes each request, and may answer in AWS's place."""
 
-    items: list[Json]  # what AWS Config has recorded
-    calls: list[Call] = field(default_factory=list)
-    evaluations: list[Json] = field(default_factory=list)  # those that reached AWS Config
+    requests: list[Call] = field(default_factory=list)
     # By operation, for its next requests: an exception, an error "Code: message", or a response.
     answers: dict[str, list[Exception | str | Json]] = field(default_factory=dict)
 
-    def __call__(self, request: Any, event_name: str, **_: Any) -> AWSResponse | None:
-        operation = event_name.rpartition(".")[2]
+    def handle(self, request: Any, call: str) -> AWSResponse | None:
+        super().handle(request, call)
+        operation = call.partition(":")[2]
         body = request.body or ""
         body = body if isinstance(body, str) else body.decode()
         is_json = body.startswith("{")
@@ -157,12 +136,10 @@ class Wire:
         signed = re.search("Credential=(.+?)/.+?/.+?/(.+?)/", str(request.headers["Authorization"]))
         assert signed, "every request is signed"
         key, service = signed.groups()
-        self.calls.append(Call(f"{service}:{operation}", parameters, get_account_id_from(key)))
-        answers = self.answers.get(operation)
-        answer = answers.pop(0) if answers else None
-        if answer is None:
-            self.evaluations += parameters.get("Evaluations", [])
+        self.requests.append(Call(f"{service}:{operation}", parameters, get_account_id_from(key)))
+        if not self.answers.get(operation):
             return None
+        answer = self.answers[operation].pop(0)
         if isinstance(answer, Exception):
             raise answer
         status, text = 200, json.dumps(answer)
@@ -175,11 +152,12 @@ class Wire:
 
     @property
     def operations(self) -> list[str]:
-        return [call.operation for call in self.calls]
+        return [request.operation for request in self.requests]
 
-    def prepare(self, rule: str) -> None:
-        """Record what the rule's sample events need."""
-        self.items[:] = read_items(ROOT / "events" / rule)
+    def prepare_rule(self, rule: str) -> None:
+        """Record and create what the rule's sample events need."""
+        self.prepare(ROOT / "events" / rule)
+        self.requests.clear()
 
 
 @pytest.fixture
@@ -194,20 +172,117 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture(scope="session")
-def built() -> None:
-    """The functions as sam build makes them of the files as they are now."""
-    subprocess.run(["make", "--silent", "build"], cwd=ROOT, check=True)  # noqa: S607  # make's own
-
-
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Any:
     """moto with an empty AWS Config; retries wait for nothing."""
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
-    keep_session: Any = {"core": {"reset_boto3_session": False}}  # its API models take 0.1 s
-    with mock_aws(config=keep_session), record_config() as record:
-        wire = Wire(record.items)
-        events = boto3.DEFAULT_SESSION.events
-        events.register_first("before-send", wire)
+    with start_local_aws(Wire()) as wire:
         yield wire
-        events.unregister("before-send", wire)
+
+
+# A project of two small rules: sizes, triggered by changes, and volumes, periodic
+
+PROJECT_TEMPLATE = """
+Parameters:
+  Limit: { Default: "3", AllowedPattern: "[0-9]+", ConstraintDescription: Give a number. }
+  Frequency: { Default: One_Hour, AllowedValues: [One_Hour, Six_Hours] }
+Resources:
+  SizesFunction: { Type: AWS::Serverless::Function, Properties: { CodeUri: sizes/ } }
+  SizesRule:
+    Properties:
+      InputParameters: { limit: !Ref Limit, unit: GiB }
+      Scope: { ComplianceResourceTypes: [AWS::EC2::Volume] }
+      Source: { SourceDetails: [{ MessageType: ConfigurationItemChangeNotification }] }
+  VolumesFunction: { Type: AWS::Serverless::Function, Properties: { CodeUri: volumes/ } }
+  VolumesRule:
+    Properties:
+      Source: { SourceDetails: [{ MessageType: ScheduledNotification }] }
+"""
+REPORT = """
+def report(event, resource_type, resource_id, size, limit, time, annotation):
+    evaluation = {"ComplianceResourceType": resource_type, "ComplianceResourceId": resource_id,
+                  "ComplianceType": "COMPLIANT" if size <= limit else "NON_COMPLIANT",
+                  "Annotation": annotation, "OrderingTimestamp": time}
+    token = event["resultToken"]
+    boto3.client("config").put_evaluations(Evaluations=[evaluation], ResultToken=token)
+"""
+SIZES = f"""
+import json, logging, boto3
+{REPORT}
+def lambda_handler(event, context):
+    item = json.loads(event["invokingEvent"])["configurationItem"]
+    limit = json.loads(event["ruleParameters"])["limit"]
+    size = item["configuration"]["size"]
+    print("measured")
+    logging.getLogger(__name__).info("found", extra={{"size": size}})
+    report(event, item["resourceType"], item["resourceId"], size, int(limit),
+           item["configurationItemCaptureTime"], f"Size {{size}}, limit {{limit}}.")
+"""
+VOLUMES = f"""
+import json, boto3
+{REPORT}
+def lambda_handler(event, context):
+    time = json.loads(event["invokingEvent"])["notificationCreationTime"]
+    client, resource_type = boto3.client("config"), "AWS::EC2::Volume"
+    found = client.list_discovered_resources(resourceType=resource_type)["resourceIdentifiers"]
+    report(event, "AWS::::Account", event["accountId"], len(found), 2, time,
+           f"Volumes: {{len(found)}}.")
+"""
+
+
+def make_volume(resource_id: str, size: int, **fields: Any) -> Json:
+    """Return a configuration item as snapshots have it."""
+    item = {
+        "resourceType": "AWS::EC2::Volume",
+        "resourceId": resource_id,
+        "awsAccountId": "123456789012",
+        "awsRegion": "us-east-1",
+        "configurationItemStatus": "OK",
+        "configurationItemCaptureTime": "2026-11-05T09:15:27.482Z",
+        "configuration": {"size": size},
+        "tags": {"Name": "data"},
+        "relationships": [],
+    }
+    return {name: value for name, value in {**item, **fields}.items() if value is not ABSENT}
+
+
+@dataclass
+class Project:
+    """A folder that the scripts take for the repository."""
+
+    root: Path
+
+    def write(self, name: str, content: Any) -> Path:
+        """Write a file: text as it is, anything else as JSON."""
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+        return path
+
+    def write_size_event(self, name: str, size: int) -> Path:
+        """Write an event of a volume, its JSON texts as plain objects."""
+        event = {"invokingEvent": {"configurationItem": make_volume("vol-1", size)}}
+        return self.write(name, event | {"ruleParameters": {"limit": 3}, "resultToken": "real"})
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The project of two small rules, in place of the repository."""
+    made = Project(tmp_path)
+    made.write("template.yaml", PROJECT_TEMPLATE)
+    made.write("sizes/app.py", SIZES)
+    made.write("volumes/app.py", VOLUMES)
+    made.write_size_event("events/sizes/large.json", 9)
+    made.write_size_event("events/sizes/small.json", 1)
+    notification = {"notificationCreationTime": "2026-11-06T09:15:28.107Z"}
+    event = {"invokingEvent": notification, "accountId": "123456789012", "resultToken": "real"}
+    made.write("events/volumes/count.json", event)
+    items = {"configurationItems": [make_volume("vol-1", 1), make_volume("vol-2", 1)]}
+    made.write("events/volumes/configuration_items.json", items)
+    for module in (stack, local_aws, run_events):
+        monkeypatch.setattr(module, "ROOT", tmp_path)
+    for function in (stack.load_template, local_aws.load_once):
+        function.cache_clear()
+    yield made
+    for function in (stack.load_template, local_aws.load_once):
+        function.cache_clear()

@@ -33,7 +33,7 @@ def of_account(account_id: str, role: str = ROLE) -> Json:
 def find_signer(client: Any, aws: Wire) -> str:
     """Return the account whose credentials the client signs with."""
     client.describe_configuration_recorders()
-    return aws.calls[-1].account_id
+    return aws.requests[-1].account_id
 
 
 @for_rules_with("get_client")
@@ -74,7 +74,7 @@ def test_assume_role_mode_uses_the_role_of_the_events_account(
 ) -> None:
     module = load(rule, ASSUME_ROLE_MODE=mode)
     client = module.get_client("config", of_account(OTHER_ACCOUNT))
-    (call,) = aws.calls
+    (call,) = aws.requests
     assert call.account_id == OWN_ACCOUNT
     assert call.parameters["RoleArn"] == ROLE.format(OTHER_ACCOUNT)
     assert call.parameters["RoleSessionName"] == "configLambdaExecution"
@@ -129,7 +129,7 @@ def test_execution_role_name_replaces_the_events_role(
 ) -> None:
     module = load(rule, ASSUME_ROLE_MODE="true", EXECUTION_ROLE_NAME="team/Evaluator")
     module.get_client("config", of_account(OTHER_ACCOUNT, role))
-    assert aws.calls[0].parameters["RoleArn"] == f"{prefix}::{OTHER_ACCOUNT}:role/team/Evaluator"
+    assert aws.requests[0].parameters["RoleArn"] == f"{prefix}::{OTHER_ACCOUNT}:role/team/Evaluator"
 
 
 @for_rules_with("get_client")
@@ -152,7 +152,7 @@ def test_role_that_cannot_be_assumed_is_an_error_before_any_call(
     event = {} if role_arn is ABSENT else {"executionRoleArn": role_arn}
     with pytest.raises(ValueError, match=f"^executionRoleArn must be {expected}\\.$"):
         load(rule, ASSUME_ROLE_MODE="true").get_client("config", event)
-    assert aws.calls == []
+    assert aws.requests == []
 
 
 @for_rules_with("get_assume_role_credentials")

@@ -60,7 +60,7 @@ def evaluate(instance_type: Any, **parameters: Any) -> tuple[str, str]:
 def test_sample_event_is_evaluated_and_reported(
     case: str, compliance_type: str, annotation: str, operations: list[str], aws: Wire
 ) -> None:
-    aws.prepare(RULE)
+    aws.prepare_rule(RULE)
     (evaluation,) = load(RULE).lambda_handler(read_event(RULE, case), None)
     assert evaluation["ComplianceType"] == compliance_type
     assert evaluation["Annotation"] == annotation
@@ -68,7 +68,7 @@ def test_sample_event_is_evaluated_and_reported(
 
 
 def test_oversized_notification_is_reported_from_the_item_that_was_evaluated(aws: Wire) -> None:
-    aws.prepare(RULE)
+    aws.prepare_rule(RULE)
     aws.items[0]["configurationItemCaptureTime"] += 0.25
     (evaluation,) = load(RULE).lambda_handler(read_event(RULE, "oversized"), None)
     assert evaluation["ComplianceResourceType"] == "AWS::EC2::Instance"
@@ -89,7 +89,7 @@ def test_status_is_required(aws: Wire) -> None:
     event = edit(read_event(RULE, "compliant"), "invokingEvent", changes)
     with pytest.raises(ValueError, match="configurationItemStatus must be a non-empty"):
         load(RULE).lambda_handler(event, None)
-    assert aws.calls == []
+    assert aws.requests == []
 
 
 @pytest.mark.parametrize(

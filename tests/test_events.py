@@ -109,12 +109,12 @@ def list_paths(value: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
 def test_any_field_of_any_kind_is_reported_or_is_an_error_that_names_it(
     rule: str, junk: Any, aws: Wire
 ) -> None:
-    aws.prepare(rule)
+    aws.prepare_rule(rule)
     module, sample = load(rule), read_sample(rule)
     texts = ("invokingEvent", "ruleParameters")
     opened = sample | {name: json.loads(sample.get(name, "{}")) for name in texts}
     for path in list_paths(opened):
-        aws.calls.clear()
+        aws.requests.clear()
         name, *inner = path
         event = {key: value for key, value in sample.items() if key != name}
         if inner:
@@ -260,7 +260,7 @@ def test_empty_pages_are_followed(rule: str, aws: Wire) -> None:
 def test_history_is_asked_for_seconds_and_not_for_years(rule: str, aws: Wire) -> None:
     record(aws, 0)
     get_configuration(rule)
-    (call,) = aws.calls
+    (call,) = aws.requests
     second = int(datetime.fromisoformat(NOTIFIED).timestamp())
     assert call.parameters["earlierTime"] == second - 1
     assert call.parameters["laterTime"] == second + 2
@@ -406,7 +406,7 @@ def report(rule: str, evaluations: list[Json], **event: str) -> Any:
 def test_evaluations_are_sent_and_returned_as_sent(rule: str, aws: Wire) -> None:
     evaluations = make_evaluations(2)
     answer = report(rule, evaluations)
-    (call,) = aws.calls
+    (call,) = aws.requests
     time = int(datetime.fromisoformat(NOTIFIED).timestamp())
     sent = [
         {**each, "OrderingTimestamp": int(each["OrderingTimestamp"])} for each in aws.evaluations
@@ -420,7 +420,7 @@ def test_evaluations_are_sent_and_returned_as_sent(rule: str, aws: Wire) -> None
 @for_rules_with("report_evaluations")
 def test_result_token_testmode_is_a_dry_run(rule: str, aws: Wire) -> None:
     report(rule, make_evaluations(1), resultToken="TESTMODE")
-    assert aws.calls[-1].parameters["TestMode"] is True
+    assert aws.requests[-1].parameters["TestMode"] is True
 
 
 @for_rules_with("report_evaluations")
@@ -431,7 +431,7 @@ def test_evaluations_are_sent_in_calls_of_100(
     rule: str, number: int, sizes: list[int], aws: Wire
 ) -> None:
     report(rule, make_evaluations(number))
-    assert [len(call.parameters["Evaluations"]) for call in aws.calls] == sizes
+    assert [len(call.parameters["Evaluations"]) for call in aws.requests] == sizes
     ids = [each["ComplianceResourceId"] for each in aws.evaluations]
     assert ids == [f"user-{each}" for each in range(number)]
 
@@ -459,7 +459,7 @@ def test_annotation_is_cut_at_256_characters(rule: str, length: int, shown: str,
 def test_log_has_the_evaluations_and_no_secret(
     rule: str, aws: Wire, caplog: pytest.LogCaptureFixture
 ) -> None:
-    aws.prepare(rule)
+    aws.prepare_rule(rule)
     with caplog.at_level(logging.DEBUG):
         answer = load(rule).lambda_handler(read_sample(rule), None)
     records: list[Any] = [each for each in caplog.records if each.message == "evaluations sent"]

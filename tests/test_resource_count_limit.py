@@ -76,7 +76,7 @@ def test_short_and_empty_pages_are_followed(aws: Wire) -> None:
     aws.answers[LIST] = [*pages]
     client = boto3.client("config")
     assert load(RULE).count_resource_types(INSTANCE, "", 0, client, 44) == 44
-    tokens = [call.parameters["nextToken"] for call in aws.calls]
+    tokens = [call.parameters["nextToken"] for call in aws.requests]
     assert tokens == ["", "0", "1", "2", "3", "4"]
 
 
@@ -146,7 +146,7 @@ def test_missing_resource_type_is_an_error(resource_type: Any) -> None:
 def test_invalid_event_is_an_error_before_any_call(event: Json, message: str, aws: Wire) -> None:
     with pytest.raises(ValueError, match=f"^{message}"):
         load(RULE).lambda_handler(event, None)
-    assert aws.calls == []
+    assert aws.requests == []
 
 
 def test_error_in_the_middle_of_a_count_reports_nothing(aws: Wire) -> None:

@@ -101,7 +101,7 @@ def test_lost_event_alarms(rule: str) -> None:
 enforced = set_initial_no_auth_action_count(0)  # runs a function while moto enforces policies
 
 
-def assume_role(aws: Wire, statements: list[Json]) -> boto3.Session:
+def assume_role(statements: list[Json]) -> boto3.Session:
     """Create a role with these statements in moto; return a session of it."""
     iam, sts = boto3.client("iam"), boto3.client("sts")
     iam.create_role(RoleName="function", AssumeRolePolicyDocument="{}")
@@ -111,30 +111,28 @@ def assume_role(aws: Wire, statements: list[Json]) -> boto3.Session:
     role_arn = "arn:aws:iam::123456789012:role/function"
     credentials = sts.assume_role(RoleArn=role_arn, RoleSessionName="test")["Credentials"]
     keys = [credentials[name] for name in ("AccessKeyId", "SecretAccessKey", "SessionToken")]
-    session = boto3.Session(*keys, region_name="us-east-1")
-    session.events.register_first("before-send", aws)
-    return session
+    return boto3.Session(*keys, region_name="us-east-1")
 
 
 @every_rule
 def test_role_permits_what_the_samples_need_and_no_more(
     rule: str, aws: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    aws.prepare(rule)
+    aws.prepare_rule(rule)
     statements = [each for each in list_statements(rule) if each["Action"] != "sqs:SendMessage"]
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", assume_role(aws, statements))
-    aws.calls.clear()
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", assume_role(statements))
+    aws.requests.clear()
     module = load(rule)
     for path in list_events(rule):
         enforced(module.lambda_handler)(read_event(rule, path.stem), None)
     granted = {action for statement in statements for action in statement["Action"]}
-    called = {call.action for call in aws.calls}
+    called = {call.action for call in aws.requests}
     assert granted == called, "the role's actions and those that the sample events need"
 
 
 @every_rule
 def test_policies_are_enforced_above(rule: str, aws: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", assume_role(aws, []))
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", assume_role([]))
     event = read_event(rule, list_events(rule)[0].stem)
     with pytest.raises(Exception, match="AccessDenied"):
         enforced(load(rule).lambda_handler)(event, None)
@@ -192,7 +190,7 @@ def test_sample_event_fits_the_template(rule: str, case: str) -> None:
 
 @every_rule
 def test_sample_events_show_every_compliance_type(rule: str, aws: Wire) -> None:
-    aws.prepare(rule)
+    aws.prepare_rule(rule)
     events = [read_event(rule, path.stem) for path in list_events(rule)]
     evaluations = [each for event in events for each in load(rule).lambda_handler(event, None)]
     expected = {"COMPLIANT", "NON_COMPLIANT"}

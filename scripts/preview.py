@@ -1,0 +1,269 @@
+"""Print what the rules would say of recorded configuration that AWS Config exported.
+
+Usage: ITEMS="FILE ..." python -m scripts.preview
+RULE names one rule; PARAMETERS are the stack's, written as for `sam deploy --parameter-overrides`;
+ALL=1 prints the compliant resources too; CSV=FILE writes every evaluation for a spreadsheet.
+"""
+
+import signal
+
+# An interrupt ends the process at once and without a traceback, during the imports too.
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+import csv
+import gzip
+import json
+import os
+import shlex
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from botocore.utils import parse_timestamp
+from tqdm import tqdm
+
+from scripts.local_aws import LocalAws, Outcome, invoke, parse_json, start_local_aws
+from scripts.run_events import Printer, choose_rules, count
+from scripts.stack import ConfigRule, Json, parse_parameters, read_rule
+
+FORMS = (
+    "a configuration snapshot, a history file, or what `aws configservice` prints for "
+    "get-resource-config-history or select-resource-config"
+)
+EVENT_NAMES = {
+    "accountId": "awsAccountId",
+    "arn": "ARN",
+    "configurationItemMD5Hash": "configurationStateMd5Hash",
+    "version": "configurationItemVersion",
+}
+IDENTITY = ("resourceType", "resourceId", "awsAccountId", "awsRegion")
+CAPTURED = "configurationItemCaptureTime"
+NEEDED = (*IDENTITY, "configurationItemStatus", CAPTURED)
+COLUMNS = ["rule", "account", "Region", "resource type", "resource id"]
+COLUMNS += ["compliance type", "annotation", "time"]
+# What a rule may call: of a part of an account, a list or a count would be a wrong answer.
+REPORT = {"config:PutEvaluations"}
+ACCOUNT = REPORT | {"config:ListDiscoveredResources", "config:GetDiscoveredResourceCounts"}
+
+
+@dataclass
+class Export:
+    """One file: its configuration items, in the form that events have."""
+
+    path: Path
+    items: list[Json]
+    is_snapshot: bool
+
+
+@dataclass
+class Result:
+    """What came of one event, and where its resources are."""
+
+    account: str
+    region: str
+    resource: str
+    outcome: Outcome
+
+
+def read_export(path: Path) -> Export:
+    """Return the items of a file, whichever form it has, gzipped or not."""
+    data = path.read_bytes()
+    if data.startswith(b"\x1f\x8b"):
+        try:
+            data = gzip.decompress(data)
+        except (EOFError, OSError) as ex:
+            raise ValueError(f"{path} is not a whole gzip file.") from ex
+    content = parse_json(data, path)
+    if content.get("nextToken") or content.get("NextToken"):
+        raise ValueError(f"{path} has a nextToken: it holds one page of several.")
+    if "configurationItems" in content:
+        items = content["configurationItems"]
+    else:
+        results = content.get("Results", "")
+        items = [parse_json(text, path) for text in results] if is_list_of(str, results) else None
+    if not is_list_of(dict, items):
+        raise ValueError(f"{path} must be {FORMS}.")
+    items = [check_item(to_event_form(item), path, NEEDED) for item in items]
+    return Export(path, items, "configSnapshotId" in content)
+
+
+def is_list_of(kind: type, value: Any) -> bool:
+    """Return whether the value is a list of that kind alone."""
+    return isinstance(value, list) and all(isinstance(each, kind) for each in value)
+
+
+def to_event_form(item: Json) -> Json:
+    """Return the item with the names that events have, its configuration an object."""
+    item = {EVENT_NAMES.get(name, name): value for name, value in item.items()}
+    if isinstance(item.get("configuration"), str):
+        item["configuration"] = json.loads(item["configuration"])
+    for name in (CAPTURED, "resourceCreationTime"):
+        if item.get(name) and not str(item[name]).endswith("Z"):
+            item[name] = format_time(parse_timestamp(item[name]))
+    if isinstance(item.get("tags"), list):  # select-resource-config
+        item["tags"] = {tag["key"]: tag["value"] for tag in item["tags"]}
+    for relationship in item.get("relationships") or []:
+        if "relationshipName" in relationship:
+            relationship["name"] = relationship["relationshipName"]
+    return item
+
+
+def format_time(time: datetime) -> str:
+    """Return the time as events have it: 2016-10-06T16:46:16.261Z."""
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def check_item(item: Json, path: Path, names: tuple[str, ...]) -> Json:
+    """Return the item; ValueError if it lacks a field without which the answer would be wrong."""
+    if missing := [name for name in names if item.get(name) in (None, "")]:
+        raise ValueError(
+            f"{path}: item {item.get('resourceId')} has no {' and no '.join(missing)}."
+        )
+    return item
+
+
+def find_newest(exports: list[Export], resource_types: list[str]) -> list[Json]:
+    """Return the newest item of each resource of these types; of any type, if there are none."""
+    newest: dict[tuple[str, ...], Json] = {}
+    for export in exports:
+        for item in export.items:
+            if not resource_types or item["resourceType"] in resource_types:
+                if item["configurationItemStatus"] in ("OK", "ResourceDiscovered"):
+                    check_item(item, export.path, ("configuration",))
+                key = tuple(item[name] for name in IDENTITY)
+                if key not in newest or newest[key][CAPTURED] < item[CAPTURED]:
+                    newest[key] = item
+    return list(newest.values())
+
+
+def make_event(rule: ConfigRule, account: str, region: str, content: Json) -> Json:
+    """Return the event that AWS Config would send to the rule's function."""
+    return {
+        "version": "1.0",
+        "invokingEvent": json.dumps({**content, "recordVersion": "1.0"}),
+        "ruleParameters": json.dumps(rule.parameters),
+        "resultToken": "TESTMODE",
+        "eventLeftScope": False,
+        "executionRoleArn": f"arn:aws:iam::{account}:role/preview",
+        "configRuleArn": f"arn:aws:config:{region}:{account}:config-rule/config-rule-preview",
+        "configRuleName": rule.name,
+        "configRuleId": "config-rule-preview",
+        "accountId": account,
+        "evaluationMode": "DETECTIVE",
+    }
+
+
+def preview_changes(rule: ConfigRule, items: list[Json], aws: LocalAws) -> Iterator[Result]:
+    """Yield what the change-triggered rule says of each item."""
+    for item in tqdm(items, desc=rule.name, delay=1, disable=None, leave=False):
+        content = {
+            "configurationItemDiff": None,
+            "configurationItem": item,
+            "notificationCreationTime": item[CAPTURED],
+            "messageType": "ConfigurationItemChangeNotification",
+        }
+        account, region = item["awsAccountId"], item["awsRegion"]
+        outcome = invoke(rule.name, make_event(rule, account, region, content), aws)
+        yield Result(account, region, item["resourceId"], outcome)
+
+
+def preview_accounts(rule: ConfigRule, exports: list[Export], aws: LocalAws) -> Iterator[Result]:
+    """Yield what the periodic rule says of each account and Region of the snapshots."""
+    places: dict[tuple[str, str], Export] = {}
+    for export in exports:
+        for account, region in {(item["awsAccountId"], item["awsRegion"]) for item in export.items}:
+            if places.setdefault((account, region), export) is not export:
+                raise ValueError(f"{export.path} is a second snapshot of {account} in {region}.")
+    for (account, region), export in sorted(places.items(), key=lambda place: place[0]):
+        here = (account, region)
+        aws.items = [
+            item for item in export.items if (item["awsAccountId"], item["awsRegion"]) == here
+        ]
+        content = {
+            "awsAccountId": account,
+            "notificationCreationTime": max(item[CAPTURED] for item in aws.items),
+            "messageType": "ScheduledNotification",
+        }
+        outcome = invoke(rule.name, make_event(rule, account, region, content), aws)
+        yield Result(account, region, account, outcome)
+
+
+def preview(rule: ConfigRule, exports: list[Export]) -> tuple[list[Result], str]:
+    """Return what the rule says, and the line that sums it up."""
+    snapshots = [export for export in exports if export.is_snapshot]
+    with start_local_aws() as aws:
+        if rule.is_periodic:
+            aws.only = ACCOUNT
+            results = list(preview_accounts(rule, snapshots, aws))
+            nothing = "needs a configuration snapshot: a part of an account would certify the whole"
+            if snapshots:
+                nothing = "the snapshot is empty"
+        else:
+            aws.only = REPORT
+            items = find_newest(exports, rule.resource_types)
+            results = list(preview_changes(rule, items, aws))
+            nothing = f"no resource of its scope ({', '.join(rule.resource_types) or 'any type'})"
+    if not results:
+        return results, f"{rule.name}: {nothing}."
+    found = [each["ComplianceType"] for result in results for each in result.outcome.evaluations]
+    errors = sum(bool(result.outcome.error) for result in results)
+    number = f"{len(found)} evaluation{'' if len(found) == 1 else 's'}"
+    return results, f"{rule.name}: {number}: {count(Counter(found) + Counter(ERROR=errors))}"
+
+
+def list_rows(rule: str, results: list[Result]) -> Iterator[dict[str, str]]:
+    """Yield a row for each evaluation and each error."""
+    for result in results:
+        place = [rule, result.account, result.region]
+        for each in result.outcome.evaluations:
+            time = format_time(datetime.fromtimestamp(each["OrderingTimestamp"], UTC))
+            resource = [each["ComplianceResourceType"], each["ComplianceResourceId"]]
+            said = [each["ComplianceType"], each.get("Annotation", ""), time]
+            yield dict(zip(COLUMNS, place + resource + said, strict=True))
+        if result.outcome.error:
+            failed = ["", result.resource, "ERROR", result.outcome.error, ""]
+            yield dict(zip(COLUMNS, place + failed, strict=True))
+
+
+def main() -> int:
+    """Preview the rules that the environment asks for; return the exit code."""
+    paths = [Path(name) for name in shlex.split(os.environ.get("ITEMS", ""))]
+    if not paths:
+        raise ValueError(f"ITEMS must name a file: {FORMS}.")
+    parameters = parse_parameters(os.environ.get("PARAMETERS", ""))
+    rules = [read_rule(name, parameters) for name in choose_rules(os.environ.get("RULE"))]
+    exports = [read_export(path) for path in paths]
+    for export in exports:
+        for name in ("tags", "relationships"):
+            if export.items and not any(name in item for item in export.items):
+                print(f"{export.path} has no {name}: a rule that reads them finds none.")
+    places = {(item["awsAccountId"], item["awsRegion"]) for each in exports for item in each.items}
+    printer, rows, lines = Printer([""]), [], []
+    for rule in rules:
+        results, line = preview(rule, exports)
+        lines.append(line)
+        for row in list_rows(rule.name, results):
+            rows.append(row)
+            if row["compliance type"] in ("NON_COMPLIANT", "ERROR") or os.environ.get("ALL"):
+                where = f"{row['account']} {row['Region']}" if len(places) > 1 else ""
+                printer.print_result("", row["compliance type"], row["resource id"], where)
+                printer.print_text(row["annotation"])
+    print("\n".join(lines))
+    if path := os.environ.get("CSV"):
+        with Path(path).open("w", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)
+    return 1 if any(row["compliance type"] == "ERROR" for row in rows) else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (OSError, ValueError) as ex:
+        sys.exit(f"make preview: {ex}")

@@ -1,0 +1,99 @@
+"""The functions as `sam build` makes them, in AWS's own Lambda emulator: as in `make run`."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import platform
+import socket
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from moto.server import ThreadedMotoServer
+
+from scripts.run_events import list_events
+from scripts.stack import ROOT, get_name, load_template
+from tests.conftest import RULES, Wire, load, read_event
+
+INVOCATIONS = "/2015-03-31/functions/function/invocations"
+SAM = ROOT / ".venv-sam" / "bin"
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the built functions."""
+    folder = tmp_path_factory.mktemp("build")
+    command: list[str | Path] = [SAM / "python", "-m", "samcli", "build", "--build-dir", folder]
+    path = f"{SAM}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, "PATH": path}, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return folder
+
+
+def find_free_address() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+def start_emulator(folder: Path, handler: str, endpoint: str) -> tuple[Any, str]:
+    """Start a built function; return its process and address."""
+    machine = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    (emulator,) = SAM.parent.glob(f"lib/*/site-packages/samcli/local/rapid/*-rie-{machine}")
+    address = find_free_address()
+    options = ["--runtime-interface-emulator-address", address]
+    options += ["--runtime-api-address", find_free_address()]
+    runtime = [sys.executable, "-m", "awslambdaric", handler]
+    variables = {"AWS_ENDPOINT_URL": endpoint, "LAMBDA_TASK_ROOT": str(folder)}
+    process = subprocess.Popen(
+        [emulator, *options, *runtime],
+        cwd=folder,
+        env={**os.environ, "AWS_REGION": "us-east-1", **variables},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    return process, address
+
+
+def ask(address: str, event: Any) -> Any:
+    """Return the function's answer, once its emulator listens."""
+    for _ in range(1000):
+        with closing(http.client.HTTPConnection(address)) as connection:
+            try:
+                connection.request("POST", INVOCATIONS, json.dumps(event))
+            except ConnectionRefusedError:
+                time.sleep(0.01)
+            else:
+                return json.loads(connection.getresponse().read())
+    raise AssertionError(f"The emulator does not listen on {address}.")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="SAM CLI's Lambda emulator is a Linux binary")
+@pytest.mark.parametrize("rule", RULES)
+def test_built_function_answers_the_sample_events_as_in_make_run(
+    rule: str, aws: Wire, built: Path
+) -> None:
+    aws.prepare_rule(rule)
+    name = f"{get_name(rule)}Function"
+    template = load_template()
+    function = template["Globals"]["Function"] | template["Resources"][name]["Properties"]
+    server = ThreadedMotoServer("127.0.0.1", 0)
+    server.start()
+    host, port = server.get_host_and_port()
+    process, address = start_emulator(built / name, function["Handler"], f"http://{host}:{port}")
+    try:
+        for path in list_events(rule):
+            event = read_event(rule, path.stem)
+            assert ask(address, event) == load(rule).lambda_handler(event, None), path
+    finally:
+        os.killpg(process.pid, 9)
+        process.wait()
+        server.stop()
