@@ -1,4 +1,4 @@
-"""Make a rule like another one: its folder, its events and its section of the template, renamed.
+"""Make a rule like another one: its folder, events, tests and section of the template, renamed.
 
 Usage: python -m scripts.make_rule NAME LIKE
 """
@@ -14,13 +14,23 @@ from pathlib import Path
 from scripts.stack import ROOT, get_name, list_rules
 
 TEMPLATE = ROOT / "template.yaml"
+SUFFIXES = "Function|Permission|Rule|Alarm"
 
 
 def rename(text: str, like: str, name: str) -> str:
-    """Return the text with the rule's names replaced, in each of the forms that they have."""
-    text = text.replace(like, name).replace(like.replace("_", "-"), name.replace("_", "-"))
+    """Return the text with the rule's name replaced where it names the rule, and nowhere else."""
+    for before, after in (
+        ("# ----- ", " -----"),
+        ("CodeUri: ", "/"),
+        ("AWS Config rule ", " "),
+        ('RULE = "', '"'),
+        ('"""The rule ', ":"),
+    ):
+        text = text.replace(f"{before}{like}{after}", f"{before}{name}{after}")
+    field, hyphens = '"configRuleName": "', str.maketrans("_", "-")
+    text = text.replace(f'{field}{like.translate(hyphens)}"', f'{field}{name.translate(hyphens)}"')
     # DesiredInstanceTypeFunction is the rule's; DesiredInstanceType is a parameter of the stack.
-    return re.sub(rf"\b{get_name(like)}(?=[A-Z])", get_name(name), text)
+    return re.sub(rf"\b{get_name(like)}(?={SUFFIXES})", get_name(name), text)
 
 
 def add_to_template(text: str, like: str, name: str) -> str:
@@ -41,8 +51,13 @@ def check_names(name: str, like: str) -> None:
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) or keyword.iskeyword(name):
         raise ValueError(f"NAME must be a Python name like s3_bucket_versioning, not {name!r}.")
     taken = f"  {get_name(name)}Function:" in TEMPLATE.read_text()
-    if taken or (ROOT / name).exists() or (ROOT / "events" / name).exists():
+    if taken or any(path.exists() for path in list_paths(name)):
         raise ValueError(f"NAME must be new: {name} exists.")
+
+
+def list_paths(name: str) -> list[Path]:
+    """Return the folder, the events and the tests of a rule."""
+    return [ROOT / name, ROOT / "events" / name, ROOT / "tests" / f"test_{name}.py"]
 
 
 def make_rule(name: str, like: str) -> None:
@@ -50,18 +65,47 @@ def make_rule(name: str, like: str) -> None:
     check_names(name, like)
     before = TEMPLATE.read_text()
     template = add_to_template(before, like, name)
-    folders = {ROOT / like: ROOT / name, ROOT / "events" / like: ROOT / "events" / name}
     try:
-        for source, folder in folders.items():
-            folder.mkdir()
-            for path in filter(Path.is_file, source.iterdir()):
-                (folder / path.name).write_text(rename(path.read_text(), like, name))
+        for source, made in zip(list_paths(like), list_paths(name), strict=True):
+            files = [source] if source.is_file() else filter(Path.is_file, source.iterdir())
+            for path in files:
+                target = made if source.is_file() else made / path.name
+                target.parent.mkdir(exist_ok=True)
+                target.write_text(rename(path.read_text(), like, name))
         TEMPLATE.write_text(template)
     except BaseException:
-        for folder in folders.values():
-            shutil.rmtree(folder, ignore_errors=True)
+        for path in list_paths(name):
+            path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
         TEMPLATE.write_text(before)
         raise
+
+
+def list_edits(name: str) -> str:
+    """Return what is left to edit, in order, each with its file and line."""
+    section, app = f"  {get_name(name)}Function:", ROOT / name / "app.py"
+
+    def find(path: Path, text: str, after: str = "") -> str:
+        content = path.read_text()
+        position = content.index(text, content.index(after))
+        return f"{path.relative_to(ROOT)}:{content.count('\n', 0, position) + 1}"
+
+    rule = f"  {get_name(name)}Rule:"
+    edits = [
+        (
+            find(TEMPLATE, "Parameters:"),
+            "its parameters of the stack; then their rows in README.md",
+        ),
+        (find(TEMPLATE, "Description", section), "the function's description"),
+        (find(TEMPLATE, "Description", rule), "the rule's description, InputParameters and scope"),
+        (find(app, '"""'), "the card"),
+        (find(app, "# --- Above: "), "the functions below this line"),
+        (f"events/{name}/", "the events, and in configuration_items.json what is recorded"),
+        (f"tests/test_{name}.py", "the tests"),
+        (find(TEMPLATE, "Policies", section), "the actions, if it calls more of AWS"),
+        (f"events/{name}/state.py", "and what it reads there, made by boto3 calls"),
+    ]
+    width = max(len(where) for where, _ in edits) + 2
+    return "\n".join(f"  {where:<{width}}{what}" for where, what in edits)
 
 
 if __name__ == "__main__":
@@ -69,4 +113,5 @@ if __name__ == "__main__":
         make_rule(*[*sys.argv[1:], "", ""][:2])
     except (OSError, ValueError) as ex:
         sys.exit(f"make rule: {ex}")
-    print(f"Made {sys.argv[1]}/, events/{sys.argv[1]}/ and a section of template.yaml.")
+    print(f"Made {sys.argv[1]}, and its section of template.yaml. Now edit, in this order:")
+    print(list_edits(sys.argv[1]))

@@ -74,8 +74,10 @@ class ConfigRule:
 
 def read_rule(rule: str, parameters: dict[str, str] | None = None) -> ConfigRule:
     """Return the rule with these values of the stack's parameters, the others at their defaults."""
-    template = load_template()
-    properties = template["Resources"][f"{get_name(rule)}Rule"]["Properties"]
+    template, name = load_template(), f"{get_name(rule)}Rule"
+    if name not in template["Resources"]:
+        raise ValueError(f"template.yaml has no {name}: each rule needs one.")
+    properties = template["Resources"][name]["Properties"]
     values = {name: each.get("Default", "") for name, each in template["Parameters"].items()}
     values |= parameters or {}
     scope = properties.get("Scope", {})

@@ -22,7 +22,7 @@ from moto.iam.models import get_account_id_from
 from scripts import local_aws, run_events, stack
 from scripts.local_aws import LocalAws, load_rule, start_local_aws
 from scripts.run_events import list_events, load_case
-from scripts.stack import ROOT, get_name, list_rules, load_template
+from scripts.stack import ROOT, list_rules, read_rule
 
 os.environ["TZ"] = "America/New_York"  # Lambda runs in UTC; nothing may depend on it
 time.tzset()
@@ -33,6 +33,31 @@ ABSENT = object()  # as a field's value: the field is not there
 OWN_ACCOUNT = "123456789012"
 OTHER_ACCOUNT = "111122223333"
 ROLE = "arn:aws:iam::{}:role/config/recorder"
+
+
+def find_problem() -> str:
+    """Return what would fail most of the tests, in a sentence; empty if there is nothing."""
+    folders = {path.parent.name for path in ROOT.glob("*/app.py")}
+    if missing := set(RULES) - folders:
+        return (
+            f"template.yaml: CodeUri names {missing}, but there is no such folder with an app.py."
+        )
+    if missing := folders - set(RULES):
+        return f"template.yaml has no function whose CodeUri is {missing}: add one."
+    try:
+        for rule in RULES:
+            read_rule(rule)
+            local_aws.read_items(ROOT / "events" / rule)
+            for path in list_events(rule):
+                load_case(path, rule)
+    except (KeyError, ValueError) as ex:
+        return f"{ex}"
+    return ""
+
+
+def pytest_sessionstart() -> None:
+    if problem := find_problem():
+        pytest.exit(problem, returncode=1)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -59,12 +84,6 @@ def for_rules_with(function: str) -> pytest.MarkDecorator:
         "rule",
         [rule for rule in RULES if f"\ndef {function}(" in (ROOT / rule / "app.py").read_text()],
     )
-
-
-def get_message_types(rule: str) -> list[str]:
-    """Return the notifications that the rule listens to, from the template."""
-    properties = load_template()["Resources"][f"{get_name(rule)}Rule"]["Properties"]
-    return [detail["MessageType"] for detail in properties["Source"]["SourceDetails"]]
 
 
 # Events

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from scripts.stack import accepts, load_template
 from tests.conftest import ABSENT, Json, Wire, edit, load, read_event
 
 RULE = "desired_instance_type"
@@ -112,6 +113,15 @@ def test_whole_instance_type_is_matched(
     instance_type: str, desired: str, compliance_type: str
 ) -> None:
     assert evaluate(instance_type, desiredInstanceType=desired)[0] == compliance_type
+
+
+@pytest.mark.parametrize(
+    ("value", "accepted"),
+    [("t3.*, m5.large , inf?.xlarge", True), ("", False), (" , ", False), ('t3.micro"}', False)],
+)
+def test_stack_accepts_lists_of_instance_types_alone(value: str, accepted: bool) -> None:
+    parameter = load_template()["Parameters"]["DesiredInstanceType"]
+    assert accepts(parameter, value) is accepted
 
 
 def test_annotation_has_no_commas_at_its_ends() -> None:

@@ -8,6 +8,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from scripts.stack import accepts, load_template
 from tests.conftest import ABSENT, Json, Wire, edit, load, read_event
 
 RULE = "resource_count_limit"
@@ -117,6 +118,21 @@ def test_any_other_max_count_is_an_error(max_count: Any) -> None:
     with pytest.raises(ValueError, match="maxCount") as caught:
         load(RULE).evaluate_parameters(parameters)
     assert str(caught.value) == f"maxCount must be a whole number of 0 or more, not {max_count!r}."
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "accepted"),
+    [
+        ("MaxCount", "0", True),
+        ("MaxCount", "99999", True),
+        ("MaxCount", "100000", False),
+        ("MaxCount", "1.5", False),
+        ("ApplicableResourceType", "AWS::S3::Bucket", True),
+        ("ApplicableResourceType", "EC2 instances", False),
+    ],
+)
+def test_stack_accepts_types_and_whole_numbers_alone(name: str, value: str, accepted: bool) -> None:
+    assert accepts(load_template()["Parameters"][name], value) is accepted
 
 
 @pytest.mark.parametrize("resource_type", [None, "", 5, [INSTANCE]], ids=repr)

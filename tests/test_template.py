@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import subprocess
@@ -16,8 +17,8 @@ from moto.core import set_initial_no_auth_action_count
 
 from scripts.organization import translate
 from scripts.run_events import list_events
-from scripts.stack import ROOT, get_name, load_template
-from tests.conftest import RULES, Json, Wire, get_message_types, load, read_event
+from scripts.stack import ROOT, accepts, get_name, load_template, read_rule
+from tests.conftest import RULES, Json, Wire, load, read_event, read_sample
 
 TEMPLATE = load_template()
 TRANSLATED = translate()
@@ -39,12 +40,6 @@ def list_statements(rule: str) -> list[Json]:
 
 
 # The rules and their functions
-
-
-def test_every_folder_with_an_app_is_a_rule_of_the_template() -> None:
-    folders = {path.parent.name for path in ROOT.glob("*/app.py")}
-    missing = folders - set(RULES)
-    assert not missing, f"template.yaml has no function whose CodeUri is {missing}."
 
 
 @every_rule
@@ -126,8 +121,18 @@ def test_role_permits_what_the_samples_need_and_no_more(
     for path in list_events(rule):
         enforced(module.lambda_handler)(read_event(rule, path.stem), None)
     granted = {action for statement in statements for action in statement["Action"]}
-    called = {call.action for call in aws.requests}
-    assert granted == called, "the role's actions and those that the sample events need"
+    unused = {
+        action for action in granted - {call.action for call in aws.requests} if is_call(action)
+    }
+    assert not unused, f"template.yaml permits {unused}, which no event in events/{rule}/ needs."
+
+
+def is_call(action: str) -> bool:
+    """Return whether the action has the name of a call; s3:ListAllMyBuckets has not."""
+    service, _colon, operation = action.partition(":")
+    session = botocore.session.get_session()
+    is_service = service in session.get_available_services()
+    return is_service and operation in session.get_service_model(service).operation_names
 
 
 @every_rule
@@ -138,40 +143,54 @@ def test_policies_are_enforced_above(rule: str, aws: Wire, monkeypatch: pytest.M
         enforced(load(rule).lambda_handler)(event, None)
 
 
+@pytest.mark.parametrize(
+    ("value", "accepted"),
+    [
+        ("", True),
+        ("arn:aws-us-gov:sns:us-gov-west-1:123456789012:alarms", True),
+        ("arn:aws:sns:us-east-1:123456789012:alarms.fifo", False),
+        ("alarms", False),
+    ],
+)
+def test_topic_is_the_arn_of_a_standard_topic_or_nothing(value: str, accepted: bool) -> None:
+    assert accepts(TEMPLATE["Parameters"]["AlarmTopicArn"], value) is accepted
+
+
 def test_no_policy_grants_a_wildcard_of_actions() -> None:
     text = (ROOT / "template.yaml").read_text()
     assert not re.search(r"\b[a-z0-9-]+:[A-Za-z]*\*\]?$", text, re.MULTILINE)
 
 
-# Parameters
+# What a rule of one's own has to say itself
 
 
-def accepts(name: str, value: str) -> bool:
-    parameter = TEMPLATE["Parameters"][name]
-    fits = len(value) <= parameter.get("MaxLength", len(value))
-    return fits and re.fullmatch(parameter["AllowedPattern"], value) is not None
+def get_descriptions(rule: str) -> list[str]:
+    card = str(ast.get_docstring(ast.parse((ROOT / rule / "app.py").read_text())))
+    texts = [get_properties(rule, suffix)["Description"] for suffix in ("Function", "Rule")]
+    return [*texts, card.partition("\n")[0]]
 
 
-@pytest.mark.parametrize(
-    ("name", "accepted", "refused"),
-    [
-        ("DesiredInstanceType", ["t3.*, m5.large , inf?.xlarge"], ["", " , ", 't3.micro"}']),
-        ("ApplicableResourceType", ["AWS::S3::Bucket"], ["", "EC2 instances"]),
-        ("MaxCount", ["0", "99999"], ["", "ten", "1.5", "-1", "100000"]),
-        (
-            "AlarmTopicArn",
-            ["", "arn:aws-us-gov:sns:us-gov-west-1:123456789012:alarms"],
-            ["alarms", "arn:aws:sns:us-east-1:123456789012:alarms.fifo"],
-        ),
-    ],
-)
-def test_parameter_accepts_what_is_right_alone(
-    name: str, accepted: list[str], refused: list[str]
-) -> None:
-    if name not in TEMPLATE["Parameters"]:
-        pytest.skip("the rule that had this parameter was removed")
-    assert [value for value in accepted if not accepts(name, value)] == []
-    assert [value for value in refused if accepts(name, value)] == []
+@pytest.mark.parametrize("number", [0, 1, 2], ids=["function", "rule", "card in app.py"])
+def test_no_two_rules_share_a_description(number: int) -> None:
+    rules: dict[str, list[str]] = {}
+    for rule in RULES:
+        rules.setdefault(get_descriptions(rule)[number], []).append(rule)
+    shared = {text: names for text, names in rules.items() if len(names) > 1}
+    assert not shared, "Say what the new rule is about."
+
+
+@every_rule
+def test_every_parameter_of_the_template_is_read(rule: str) -> None:
+    _, _, own = (ROOT / rule / "app.py").read_text().partition("# --- Above: ")
+    unread = [name for name in read_rule(rule).parameters if f'"{name}"' not in own]
+    assert unread == [], f"{rule}/app.py reads none of these InputParameters below its marker line."
+
+
+@every_rule
+def test_default_parameters_of_the_template_are_accepted(rule: str, aws: Wire) -> None:
+    aws.prepare_rule(rule)
+    event = read_sample(rule, ruleParameters=json.dumps(read_rule(rule).parameters))
+    load(rule).lambda_handler(event, None)
 
 
 # Sample events
@@ -183,9 +202,12 @@ def test_parameter_accepts_what_is_right_alone(
 def test_sample_event_fits_the_template(rule: str, case: str) -> None:
     event = read_event(rule, case)
     assert event["resultToken"] == "TESTMODE"
-    parameters = get_properties(rule, "Rule").get("InputParameters", {})
-    assert json.loads(event.get("ruleParameters", "{}")).keys() == parameters.keys()
-    assert json.loads(event["invokingEvent"])["messageType"] in get_message_types(rule)
+    configured, content = read_rule(rule), json.loads(event["invokingEvent"])
+    assert json.loads(event.get("ruleParameters", "{}")).keys() == configured.parameters.keys()
+    assert content["messageType"] in configured.message_types
+    item = content.get("configurationItem") or content.get("configurationItemSummary")
+    if item and configured.resource_types:
+        assert item["resourceType"] in configured.resource_types, "the scope in template.yaml"
 
 
 @every_rule
@@ -194,7 +216,7 @@ def test_sample_events_show_every_compliance_type(rule: str, aws: Wire) -> None:
     events = [read_event(rule, path.stem) for path in list_events(rule)]
     evaluations = [each for event in events for each in load(rule).lambda_handler(event, None)]
     expected = {"COMPLIANT", "NON_COMPLIANT"}
-    if "ConfigurationItemChangeNotification" in get_message_types(rule):
+    if not read_rule(rule).is_periodic:
         expected.add("NOT_APPLICABLE")
         oversized = [event for event in events if "Oversized" in event["invokingEvent"]]
         assert oversized, f"events/{rule}/ has no oversized notification."
@@ -229,7 +251,7 @@ def organization(copy: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_written_file_is_accepted_by_the_linter_for_all_regions(copy: Path) -> None:
-    assert re.fullmatch(r"Wrote organization\.json: [0-9,]+ bytes\.\n", organization(copy).stdout)
+    assert re.match(r"Wrote organization\.json: [0-9,]+ bytes\.\n", organization(copy).stdout)
     assert json.loads((copy / "organization.json").read_text()) == TRANSLATED
     lint = "from cfnlint.runner import main; main()"
     command = [sys.executable, "-c", lint, "--regions=ALL_REGIONS", "--", "organization.json"]
