@@ -21,8 +21,8 @@ preview: .venv/run  ## what the rules say of ITEMS=exported file; RULE=, PARAMET
 	@$(DEV) scripts.preview
 
 test: .venv/dev .venv-sam/ready .sdk-oldest/ready  ## check style, types and template; run all tests
-	@$(DEV) ruff check --quiet .
-	@$(DEV) ruff format --check --quiet .
+	@$(DEV) ruff check .
+	@$(DEV) ruff format --check .
 	@$(DEV) mypy
 	@$(SAM) validate --lint
 	@PYTHONPATH=.sdk-oldest $(DEV) pytest -m sdk
