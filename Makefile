@@ -15,7 +15,7 @@ help:  ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | column -t -s '|'
 
 run: .venv/run  ## run the sample events; EVENT=file, RULE=folder, LOG=1 to see the log
-	@$(DEV) scripts.run_events $(if $(RULE),--rule $(RULE)) $(if $(LOG),--log) $(EVENT)
+	@$(DEV) scripts.run_events
 
 preview: .venv/run  ## what the rules say of ITEMS=exported file; RULE=, PARAMETERS=, ALL=1, CSV=file
 	@$(DEV) scripts.preview

@@ -1,13 +1,6 @@
-"""Make a rule like another one: its folder, events, tests and section of the template, renamed.
+"""Make a rule like another one: its folder, events, tests and section of the template, renamed."""
 
-Usage: python -m scripts.make_rule NAME LIKE
-"""
-
-from __future__ import annotations
-
-import keyword
 import re
-import shutil
 import sys
 from pathlib import Path
 
@@ -48,8 +41,8 @@ def check_names(name: str, like: str) -> None:
     """Raise a ValueError unless the new rule can have this name and the other one exists."""
     if like not in list_rules():
         raise ValueError(f"LIKE must be one of {', '.join(list_rules())}, not {like!r}.")
-    if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) or keyword.iskeyword(name):
-        raise ValueError(f"NAME must be a Python name like s3_bucket_versioning, not {name!r}.")
+    if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name):
+        raise ValueError(f"NAME must be a name like s3_bucket_versioning, not {name!r}.")
     taken = f"  {get_name(name)}Function:" in TEMPLATE.read_text()
     if taken or any(path.exists() for path in list_paths(name)):
         raise ValueError(f"NAME must be new: {name} exists.")
@@ -61,51 +54,44 @@ def list_paths(name: str) -> list[Path]:
 
 
 def make_rule(name: str, like: str) -> None:
-    """Make the rule; leave everything as it was if anything fails."""
+    """Make the rule."""
     check_names(name, like)
-    before = TEMPLATE.read_text()
-    template = add_to_template(before, like, name)
-    try:
-        for source, made in zip(list_paths(like), list_paths(name), strict=True):
-            files = [source] if source.is_file() else filter(Path.is_file, source.iterdir())
-            for path in files:
-                target = made if source.is_file() else made / path.name
+    template = add_to_template(TEMPLATE.read_text(), like, name)
+    for source, made in zip(list_paths(like), list_paths(name), strict=True):
+        for path in [source, *source.glob("*")]:
+            if path.is_file():
+                target = made / path.relative_to(source)
                 target.parent.mkdir(exist_ok=True)
                 target.write_text(rename(path.read_text(), like, name))
-        TEMPLATE.write_text(template)
-    except BaseException:
-        for path in list_paths(name):
-            path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
-        TEMPLATE.write_text(before)
-        raise
+    TEMPLATE.write_text(template)
 
 
 def list_edits(name: str) -> str:
     """Return what is left to edit, in order, each with its file and line."""
-    section, app = f"  {get_name(name)}Function:", ROOT / name / "app.py"
+    app, function, rule = (
+        ROOT / name / "app.py",
+        f"{get_name(name)}Function",
+        f"{get_name(name)}Rule",
+    )
 
     def find(path: Path, text: str, after: str = "") -> str:
         content = path.read_text()
         position = content.index(text, content.index(after))
         return f"{path.relative_to(ROOT)}:{content.count('\n', 0, position) + 1}"
 
-    rule = f"  {get_name(name)}Rule:"
-    edits = [
-        (
-            find(TEMPLATE, "Parameters:"),
-            "its parameters of the stack; then their rows in README.md",
-        ),
-        (find(TEMPLATE, "Description", section), "the function's description"),
-        (find(TEMPLATE, "Description", rule), "the rule's description, InputParameters and scope"),
-        (find(app, '"""'), "the card"),
-        (find(app, "# --- Above: "), "the functions below this line"),
-        (f"events/{name}/", "the events, and in configuration_items.json what is recorded"),
-        (f"tests/test_{name}.py", "the tests"),
-        (find(TEMPLATE, "Policies", section), "the actions, if it calls more of AWS"),
-        (f"events/{name}/state.py", "and what it reads there, made by boto3 calls"),
-    ]
-    width = max(len(where) for where, _ in edits) + 2
-    return "\n".join(f"  {where:<{width}}{what}" for where, what in edits)
+    edits = {
+        find(TEMPLATE, "Parameters:"): "its parameters of the stack; then their rows in README.md",
+        find(TEMPLATE, "Description", f"  {function}:"): "the function's description",
+        find(TEMPLATE, "Description", f"  {rule}:"): "the rule's: InputParameters and scope too",
+        find(app, '"""'): "the card",
+        find(app, "# --- Above: "): "the functions below this line",
+        f"events/{name}/": "the events, and in configuration_items.json what is recorded",
+        f"tests/test_{name}.py": "the tests",
+        find(TEMPLATE, "Policies", f"  {function}:"): "the actions, if it calls more of AWS",
+        f"events/{name}/state.py": "what it reads there, made by boto3 calls",
+    }
+    width = max(map(len, edits)) + 2
+    return "\n".join(f"  {where:<{width}}{what}" for where, what in edits.items())
 
 
 if __name__ == "__main__":

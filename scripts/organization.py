@@ -3,8 +3,6 @@
 The code of each function is inside, so there is nothing to upload.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from copy import deepcopy
@@ -14,8 +12,6 @@ from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 
 from scripts.stack import ROOT, Json, load_template
-
-FILE = ROOT / "organization.json"
 
 
 def translate() -> Json:
@@ -39,12 +35,11 @@ def translate() -> Json:
 def main() -> None:
     """Write the file; exit with 1 if CloudFormation would refuse it."""
     text = json.dumps(translate(), separators=(",", ":"))
-    FILE.write_text(text)
-    size = len(text.encode())
-    print(f"Wrote {FILE.name}: {size:,} bytes.")
-    if size > 1_000_000:
+    (ROOT / "organization.json").write_text(text)
+    print(f"Wrote organization.json: {len(text):,} bytes.")
+    if len(text) > 1_000_000:
         sys.exit("make organization: CloudFormation accepts at most 1 MB: use fewer rules.")
-    if size > 51_200:
+    if len(text) > 51_200:
         print(
             "Over 51,200 bytes: upload it to S3, and use --template-url instead of --template-body."
         )

@@ -1,9 +1,4 @@
-"""Print what the rules would say of recorded configuration that AWS Config exported.
-
-Usage: ITEMS="FILE ..." python -m scripts.preview
-RULE names one rule; PARAMETERS are the stack's, written as for `sam deploy --parameter-overrides`;
-ALL=1 prints the compliant resources too; CSV=FILE writes every evaluation for a spreadsheet.
-"""
+"""Print what the rules would say of recorded configuration that AWS Config exported."""
 
 import signal
 
@@ -15,6 +10,7 @@ import csv
 import gzip
 import json
 import os
+import re
 import shlex
 import sys
 from collections import Counter
@@ -43,9 +39,12 @@ EVENT_NAMES = {
 }
 IDENTITY = ("resourceType", "resourceId", "awsAccountId", "awsRegion")
 CAPTURED = "configurationItemCaptureTime"
+EVENT_TIME = re.compile(r"[0-9T:-]{19}\.[0-9]{3}Z")  # these can be compared as they are
 NEEDED = (*IDENTITY, "configurationItemStatus", CAPTURED)
 COLUMNS = ["rule", "account", "Region", "resource type", "resource id"]
 COLUMNS += ["compliance type", "annotation", "time"]
+Row = dict[str, str]
+Job = tuple[str, str, str, Json, list[Json]]  # account, Region, resource, notification, record
 # What a rule may call: of a part of an account, a list or a count would be a wrong answer.
 REPORT = {"config:PutEvaluations"}
 ACCOUNT = REPORT | {"config:ListDiscoveredResources", "config:GetDiscoveredResourceCounts"}
@@ -58,16 +57,6 @@ class Export:
     path: Path
     items: list[Json]
     is_snapshot: bool
-
-
-@dataclass
-class Result:
-    """What came of one event, and where its resources are."""
-
-    account: str
-    region: str
-    resource: str
-    outcome: Outcome
 
 
 def read_export(path: Path) -> Export:
@@ -103,7 +92,7 @@ def to_event_form(item: Json) -> Json:
     if isinstance(item.get("configuration"), str):
         item["configuration"] = json.loads(item["configuration"])
     for name in (CAPTURED, "resourceCreationTime"):
-        if item.get(name) and not str(item[name]).endswith("Z"):
+        if item.get(name) and not EVENT_TIME.fullmatch(str(item[name])):
             item[name] = format_time(parse_timestamp(item[name]))
     if isinstance(item.get("tags"), list):  # select-resource-config
         item["tags"] = {tag["key"]: tag["value"] for tag in item["tags"]}
@@ -158,76 +147,70 @@ def make_event(rule: ConfigRule, account: str, region: str, content: Json) -> Js
     }
 
 
-def preview_changes(rule: ConfigRule, items: list[Json], aws: LocalAws) -> Iterator[Result]:
-    """Yield what the change-triggered rule says of each item."""
-    for item in tqdm(items, desc=rule.name, delay=1, disable=None, leave=False):
+def list_changes(rule: ConfigRule, exports: list[Export]) -> Iterator[Job]:
+    """Yield the newest item of each resource in the rule's scope."""
+    for item in find_newest(exports, rule.resource_types):
         content = {
             "configurationItemDiff": None,
             "configurationItem": item,
             "notificationCreationTime": item[CAPTURED],
             "messageType": "ConfigurationItemChangeNotification",
         }
-        account, region = item["awsAccountId"], item["awsRegion"]
-        outcome = invoke(rule.name, make_event(rule, account, region, content), aws)
-        yield Result(account, region, item["resourceId"], outcome)
+        yield item["awsAccountId"], item["awsRegion"], item["resourceId"], content, []
 
 
-def preview_accounts(rule: ConfigRule, exports: list[Export], aws: LocalAws) -> Iterator[Result]:
-    """Yield what the periodic rule says of each account and Region of the snapshots."""
-    places: dict[tuple[str, str], Export] = {}
+def list_accounts(exports: list[Export]) -> Iterator[Job]:
+    """Yield each account and Region of the snapshots, with its items."""
+    places: dict[tuple[str, str], list[Json]] = {}
     for export in exports:
-        for account, region in {(item["awsAccountId"], item["awsRegion"]) for item in export.items}:
-            if places.setdefault((account, region), export) is not export:
-                raise ValueError(f"{export.path} is a second snapshot of {account} in {region}.")
-    for (account, region), export in sorted(places.items(), key=lambda place: place[0]):
-        here = (account, region)
-        aws.items = [
-            item for item in export.items if (item["awsAccountId"], item["awsRegion"]) == here
-        ]
+        own: dict[tuple[str, str], list[Json]] = {}
+        for item in export.items:
+            own.setdefault((item["awsAccountId"], item["awsRegion"]), []).append(item)
+        for account, region in places.keys() & own.keys():
+            raise ValueError(f"{export.path} is a second snapshot of {account} in {region}.")
+        places |= own
+    for (account, region), items in sorted(places.items(), key=lambda place: place[0]):
         content = {
             "awsAccountId": account,
-            "notificationCreationTime": max(item[CAPTURED] for item in aws.items),
+            "notificationCreationTime": max(item[CAPTURED] for item in items),
             "messageType": "ScheduledNotification",
         }
-        outcome = invoke(rule.name, make_event(rule, account, region, content), aws)
-        yield Result(account, region, account, outcome)
+        yield account, region, account, content, items
 
 
-def preview(rule: ConfigRule, exports: list[Export]) -> tuple[list[Result], str]:
-    """Return what the rule says, and the line that sums it up."""
+def preview(rule: ConfigRule, exports: list[Export]) -> tuple[list[Row], str]:
+    """Return a row for each evaluation and each error, and the line that sums them up."""
     snapshots = [export for export in exports if export.is_snapshot]
-    with start_local_aws() as aws:
-        if rule.is_periodic:
-            aws.only = ACCOUNT
-            results = list(preview_accounts(rule, snapshots, aws))
-            nothing = "needs a configuration snapshot: a part of an account would certify the whole"
-            if snapshots:
-                nothing = "the snapshot is empty"
-        else:
-            aws.only = REPORT
-            items = find_newest(exports, rule.resource_types)
-            results = list(preview_changes(rule, items, aws))
-            nothing = f"no resource of its scope ({', '.join(rule.resource_types) or 'any type'})"
-    if not results:
-        return results, f"{rule.name}: {nothing}."
-    found = [each["ComplianceType"] for result in results for each in result.outcome.evaluations]
-    errors = sum(bool(result.outcome.error) for result in results)
-    number = f"{len(found)} evaluation{'' if len(found) == 1 else 's'}"
-    return results, f"{rule.name}: {number}: {count(Counter(found) + Counter(ERROR=errors))}"
+    if rule.is_periodic:
+        only, jobs = ACCOUNT, list(list_accounts(snapshots))
+        nothing = "needs a configuration snapshot: a part of an account would certify the whole"
+        nothing = "the snapshot is empty" if snapshots else nothing
+    else:
+        only, jobs = REPORT, list(list_changes(rule, exports))
+        nothing = f"no resource of its scope ({', '.join(rule.resource_types) or 'any type'})"
+    if not jobs:
+        return [], f"{rule.name}: {nothing}."
+    rows: list[Row] = []
+    with start_local_aws(LocalAws(only=only)) as aws:
+        for account, region, resource, content, aws.items in tqdm(
+            jobs, desc=rule.name, delay=1, disable=None, leave=False
+        ):
+            outcome = invoke(rule.name, make_event(rule, account, region, content), aws)
+            rows += make_rows([rule.name, account, region], resource, outcome)
+    found = Counter(row["compliance type"] for row in rows)
+    number = found.total() - found["ERROR"]
+    return rows, f"{rule.name}: {number} evaluation{'' if number == 1 else 's'}: {count(found)}"
 
 
-def list_rows(rule: str, results: list[Result]) -> Iterator[dict[str, str]]:
-    """Yield a row for each evaluation and each error."""
-    for result in results:
-        place = [rule, result.account, result.region]
-        for each in result.outcome.evaluations:
-            time = format_time(datetime.fromtimestamp(each["OrderingTimestamp"], UTC))
-            resource = [each["ComplianceResourceType"], each["ComplianceResourceId"]]
-            said = [each["ComplianceType"], each.get("Annotation", ""), time]
-            yield dict(zip(COLUMNS, place + resource + said, strict=True))
-        if result.outcome.error:
-            failed = ["", result.resource, "ERROR", result.outcome.error, ""]
-            yield dict(zip(COLUMNS, place + failed, strict=True))
+def make_rows(place: list[str], resource: str, outcome: Outcome) -> Iterator[Row]:
+    """Yield a row for each evaluation, and one for an error."""
+    for each in outcome.evaluations:
+        time = format_time(datetime.fromtimestamp(each["OrderingTimestamp"], UTC))
+        evaluated = [each["ComplianceResourceType"], each["ComplianceResourceId"]]
+        result = [each["ComplianceType"], each.get("Annotation", ""), time]
+        yield dict(zip(COLUMNS, place + evaluated + result, strict=True))
+    if outcome.error:
+        yield dict(zip(COLUMNS, [*place, "", resource, "ERROR", outcome.error, ""], strict=True))
 
 
 def main() -> int:
@@ -243,12 +226,13 @@ def main() -> int:
             if export.items and not any(name in item for item in export.items):
                 print(f"{export.path} has no {name}: a rule that reads them finds none.")
     places = {(item["awsAccountId"], item["awsRegion"]) for each in exports for item in each.items}
-    printer, rows, lines = Printer([""]), [], []
+    printer, lines = Printer([""]), []
+    rows: list[Row] = []
     for rule in rules:
-        results, line = preview(rule, exports)
+        found, line = preview(rule, exports)
         lines.append(line)
-        for row in list_rows(rule.name, results):
-            rows.append(row)
+        rows += found
+        for row in found:
             if row["compliance type"] in ("NON_COMPLIANT", "ERROR") or os.environ.get("ALL"):
                 where = f"{row['account']} {row['Region']}" if len(places) > 1 else ""
                 printer.print_result("", row["compliance type"], row["resource id"], where)

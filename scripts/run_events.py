@@ -1,8 +1,4 @@
-"""Run Lambda events through the rules on this machine; print what AWS Config is sent.
-
-Usage: python -m scripts.run_events [--rule FOLDER] [--log] [EVENT.json ...]
-Without a file it runs the events of the rule, or of all rules.
-"""
+"""Run Lambda events through the rules on this machine; print what AWS Config is sent."""
 
 import signal
 
@@ -10,14 +6,13 @@ import signal
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-import argparse
 import json
 import os
+import shlex
 import shutil
 import sys
 import textwrap
 from collections import Counter
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -26,20 +21,6 @@ from scripts.local_aws import ITEMS, Outcome, invoke, parse_json, start_local_aw
 from scripts.stack import ROOT, list_rules
 
 COLOURS = {"COMPLIANT": 32, "NON_COMPLIANT": 33, "NOT_APPLICABLE": 2, "ERROR": 31}
-
-
-@dataclass
-class Case:
-    """One event and the rule that gets it."""
-
-    rule: str
-    path: Path
-    event: dict[str, Any]
-
-    @property
-    def name(self) -> str:
-        """Return what the event is called in the output."""
-        return f"{self.rule}/{self.path.stem}"
 
 
 def list_events(rule: str) -> list[Path]:
@@ -54,21 +35,22 @@ def choose_rules(rule: str | None) -> list[str]:
     return [rule] if rule else list_rules()
 
 
-def load_case(path: Path, rule: str | None) -> Case:
-    """Return the event of a file, its rule named by `rule` or by its folder.
+def find_rule(path: Path) -> str:
+    """Return the rule that the file's folder is named after; ValueError if there is none."""
+    folder = path.resolve().parent.name
+    if folder not in list_rules():
+        choice = " or ".join(f"RULE={name}" for name in list_rules())
+        raise ValueError(f"{path}: the folder is not named after a rule; add {choice}.")
+    return folder
 
-    `invokingEvent` and `ruleParameters` may be plain objects: they become the text that they are
-    in AWS Config's events.
-    """
+
+def load_event(path: Path) -> dict[str, Any]:
+    """Return the event of a file, plain objects in it as the JSON texts that AWS Config sends."""
     event = parse_json(path.read_bytes(), path)
     for name in ("invokingEvent", "ruleParameters"):
         if isinstance(event.get(name), dict):
             event[name] = json.dumps(event[name])
-    folder = path.resolve().parent.name
-    if not rule and folder not in list_rules():
-        choice = " or ".join(f"RULE={name}" for name in list_rules())
-        raise ValueError(f"{path}: the folder is not named after a rule; add {choice}.")
-    return Case(rule or folder, path, event)
+    return event
 
 
 def count(results: Counter[str]) -> str:
@@ -88,10 +70,6 @@ class Printer:
         self.width = max(shutil.get_terminal_size().columns if terminal else 120, 40)
         self.coloured = terminal and not os.environ.get("NO_COLOR")
         self.column = max(map(len, names)) + 2
-
-    def print_name(self, name: str) -> None:
-        """Begin a line, so that it shows while the event runs."""
-        print(f"{name:<{self.column}}", end="", flush=True)
 
     def print_outcome(self, outcome: Outcome, *, show_log: bool) -> None:
         """End the line; print why below it."""
@@ -129,27 +107,25 @@ class Printer:
         print(textwrap.indent(textwrap.fill(text, self.width - 4), "    "))
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the events named on the command line; return the exit code."""
-    parser = argparse.ArgumentParser(prog="make run", description=__doc__.splitlines()[0])
-    parser.add_argument("events", nargs="*", type=Path, help="files with one Lambda event each")
-    parser.add_argument("--rule", help="folder of the rule, if the event lies elsewhere")
-    parser.add_argument("--log", action="store_true", help="show what the rules log and print")
-    options = parser.parse_args(arguments)
-    rules = choose_rules(options.rule)
-    paths = options.events or [path for rule in rules for path in list_events(rule)]
-    cases = [load_case(path, options.rule) for path in paths]
+def main() -> int:
+    """Run the events that the environment names; return the exit code."""
+    rule = os.environ.get("RULE")
+    rules = choose_rules(rule)
+    paths = [Path(name) for name in shlex.split(os.environ.get("EVENT", ""))]
+    paths = paths or [path for each in rules for path in list_events(each)]
+    events = {path: load_event(path) for path in paths}
+    cases = [(rule or find_rule(path), path, event) for path, event in events.items()]
     if not cases:
         raise ValueError(f"There is no event in events/ for {' or '.join(rules)}.")
     results: Counter[str] = Counter()
-    printer = Printer([case.name for case in cases])
-    for (_rule, folder), group in groupby(cases, lambda case: (case.rule, case.path.parent)):
+    printer = Printer([f"{name}/{path.stem}" for name, path, _ in cases])
+    for (name, folder), group in groupby(cases, lambda case: (case[0], case[1].parent)):
         with start_local_aws() as aws:
             aws.prepare(folder)
-            for case in group:
-                printer.print_name(case.name)
-                outcome = invoke(case.rule, case.event, aws)
-                printer.print_outcome(outcome, show_log=options.log)
+            for _, path, event in group:
+                print(f"{f'{name}/{path.stem}':<{printer.column}}", end="", flush=True)
+                outcome = invoke(name, event, aws)
+                printer.print_outcome(outcome, show_log=bool(os.environ.get("LOG")))
                 results.update(each["ComplianceType"] for each in outcome.evaluations)
                 results["ERROR"] += bool(outcome.error)
     print(f"\n{len(cases)} event{'s' if len(cases) > 1 else ''}: {count(results)}")

@@ -1,7 +1,5 @@
 """What template.yaml says of the rules."""
 
-from __future__ import annotations
-
 import re
 import shlex
 from dataclasses import dataclass
@@ -24,15 +22,12 @@ def construct_function(loader: TemplateLoader, name: str, node: yaml.Node) -> Js
     """Return the long form of an intrinsic function."""
     if isinstance(node, yaml.ScalarNode):
         text = loader.construct_scalar(node)
-        return {"Fn::GetAtt": text.split(".", 1)} if name == "GetAtt" else {long_name(name): text}
-    if isinstance(node, yaml.SequenceNode):
-        return {long_name(name): loader.construct_sequence(node, deep=True)}
-    return {long_name(name): loader.construct_mapping(node, deep=True)}
-
-
-def long_name(name: str) -> str:
-    """Return the long name of an intrinsic function."""
-    return name if name in ("Ref", "Condition") else f"Fn::{name}"
+        value = text.split(".", 1) if name == "GetAtt" else text
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        value = loader.construct_mapping(node, deep=True)
+    return {name if name in ("Ref", "Condition") else f"Fn::{name}": value}
 
 
 TemplateLoader.add_multi_constructor("!", construct_function)

@@ -1,7 +1,5 @@
 """A clean environment, the rules as Lambda loads them, and AWS: moto at the end of a wire."""
 
-from __future__ import annotations
-
 import importlib.metadata
 import json
 import os
@@ -21,7 +19,7 @@ from moto.iam.models import get_account_id_from
 
 from scripts import local_aws, run_events, stack
 from scripts.local_aws import LocalAws, load_rule, start_local_aws
-from scripts.run_events import list_events, load_case
+from scripts.run_events import list_events, load_event
 from scripts.stack import ROOT, list_rules, read_rule
 
 os.environ["TZ"] = "America/New_York"  # Lambda runs in UTC; nothing may depend on it
@@ -30,9 +28,6 @@ time.tzset()
 Json = dict[str, Any]
 RULES = list_rules()
 ABSENT = object()  # as a field's value: the field is not there
-OWN_ACCOUNT = "123456789012"
-OTHER_ACCOUNT = "111122223333"
-ROLE = "arn:aws:iam::{}:role/config/recorder"
 
 
 def find_problem() -> str:
@@ -49,7 +44,7 @@ def find_problem() -> str:
             read_rule(rule)
             local_aws.read_items(ROOT / "events" / rule)
             for path in list_events(rule):
-                load_case(path, rule)
+                load_event(path)
     except (KeyError, ValueError) as ex:
         return f"{ex}"
     return ""
@@ -91,7 +86,7 @@ def for_rules_with(function: str) -> pytest.MarkDecorator:
 
 def read_event(rule: str, case: str) -> Json:
     """Return a sample event of the repository."""
-    return load_case(ROOT / "events" / rule / f"{case}.json", rule).event
+    return load_event(ROOT / "events" / rule / f"{case}.json")
 
 
 def read_sample(rule: str, **fields: Any) -> Json:

@@ -1,7 +1,5 @@
 """The shared functions for clients and roles, called directly in every rule that has them."""
 
-from __future__ import annotations
-
 import logging
 import traceback
 from types import SimpleNamespace
@@ -10,18 +8,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.conftest import (
-    ABSENT,
-    OTHER_ACCOUNT,
-    OWN_ACCOUNT,
-    ROLE,
-    Json,
-    Wire,
-    for_rules_with,
-    load,
-)
+from tests.conftest import Json, Wire, for_rules_with, load, read_sample
 
-pytestmark = pytest.mark.sdk
+pytestmark = [pytest.mark.sdk, for_rules_with("get_client")]
+OWN_ACCOUNT, OTHER_ACCOUNT = "123456789012", "111122223333"
+ROLE = "arn:aws:iam::{}:role/config/recorder"
 SERVICE_LINKED = "arn:aws-cn:iam::{}:role/aws-service-role/config.amazonaws.com/AWSServiceRole"
 
 
@@ -30,36 +21,30 @@ def of_account(account_id: str, role: str = ROLE) -> Json:
     return {"accountId": account_id, "executionRoleArn": role.format(account_id)}
 
 
-def find_signer(client: Any, aws: Wire) -> str:
-    """Return the account whose credentials the client signs with."""
-    client.describe_configuration_recorders()
-    return aws.requests[-1].account_id
-
-
-@for_rules_with("get_client")
 def test_import_needs_no_region_and_no_credentials_and_builds_no_client(
     rule: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setattr("boto3.client", None)
-    assert load(rule).build_client.cache_info().misses == 0
+    cache = load(rule).build_client
+    assert cache.cache_info().misses == 0
+    assert cache.cache_parameters()["maxsize"] == 50
 
 
-@for_rules_with("get_client")
 @pytest.mark.parametrize("mode", ["", "false", "FALSE"])
 def test_own_account_mode_keeps_one_client_of_each_service(
     rule: str, mode: str, aws: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = load(rule, ASSUME_ROLE_MODE=mode)
     client = module.get_client("config", of_account(OTHER_ACCOUNT))
-    assert find_signer(client, aws) == OWN_ACCOUNT
+    client.describe_configuration_recorders()
+    assert aws.requests[-1].account_id == OWN_ACCOUNT
     assert module.get_client("iam", {}).meta.service_model.service_name == "iam"
     monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: 4e9))
     assert module.get_client("config", {}) is client
 
 
-@for_rules_with("get_client")
 @pytest.mark.parametrize("mode", ["yes", "1", "true "])
 def test_any_other_assume_role_mode_is_an_error_at_import(rule: str, mode: str) -> None:
     message = f"^ASSUME_ROLE_MODE must be true or false, not {mode!r}\\.$"
@@ -67,32 +52,21 @@ def test_any_other_assume_role_mode_is_an_error_at_import(rule: str, mode: str) 
         load(rule, ASSUME_ROLE_MODE=mode)
 
 
-@for_rules_with("get_client")
 @pytest.mark.parametrize("mode", ["true", "True"])
-def test_assume_role_mode_uses_the_role_of_the_events_account(
+def test_each_account_is_reported_with_its_own_role_which_is_assumed_once(
     rule: str, mode: str, aws: Wire
 ) -> None:
-    module = load(rule, ASSUME_ROLE_MODE=mode)
-    client = module.get_client("config", of_account(OTHER_ACCOUNT))
-    (call,) = aws.requests
-    assert call.account_id == OWN_ACCOUNT
-    assert call.parameters["RoleArn"] == ROLE.format(OTHER_ACCOUNT)
-    assert call.parameters["RoleSessionName"] == "configLambdaExecution"
-    assert find_signer(client, aws) == OTHER_ACCOUNT
+    module, accounts = load(rule, ASSUME_ROLE_MODE=mode), [OTHER_ACCOUNT, OWN_ACCOUNT] * 3
+    for account_id in accounts:
+        module.lambda_handler(read_sample(rule, **of_account(account_id)), None)
+    signers = [each.account_id for each in aws.requests if each.operation == "PutEvaluations"]
+    assert signers == accounts
+    first, second = (each for each in aws.requests if each.operation == "AssumeRole")
+    assert first.account_id == second.account_id == OWN_ACCOUNT
+    assert first.parameters["RoleArn"] == ROLE.format(OTHER_ACCOUNT)
+    assert first.parameters["RoleSessionName"] == "configLambdaExecution"
 
 
-@for_rules_with("get_client")
-def test_no_accounts_client_serves_another_and_each_role_is_assumed_once(
-    rule: str, aws: Wire
-) -> None:
-    module = load(rule, ASSUME_ROLE_MODE="true")
-    for account_id in [OTHER_ACCOUNT, OWN_ACCOUNT] * 3:
-        client = module.get_client("config", of_account(account_id))
-        assert find_signer(client, aws) == account_id
-    assert aws.operations.count("AssumeRole") == 2
-
-
-@for_rules_with("get_client")
 def test_assumed_credentials_serve_for_half_an_hour_at_most(
     rule: str, aws: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -103,12 +77,6 @@ def test_assumed_credentials_serve_for_half_an_hour_at_most(
         assert aws.operations == ["AssumeRole"] * assumed
 
 
-@for_rules_with("build_client")
-def test_at_most_50_clients_are_kept(rule: str) -> None:
-    assert load(rule).build_client.cache_parameters()["maxsize"] == 50
-
-
-@for_rules_with("build_client")
 def test_call_that_is_retried_to_its_end_takes_under_a_minute(rule: str) -> None:
     config = load(rule).CLIENT_CONFIG
     attempts = config.retries["total_max_attempts"]
@@ -118,11 +86,8 @@ def test_call_that_is_retried_to_its_end_takes_under_a_minute(rule: str) -> None
     assert config.retries["mode"] == "standard"
 
 
-@for_rules_with("get_client")
 @pytest.mark.parametrize(
-    ("role", "prefix"),
-    [(ROLE, "arn:aws:iam"), (SERVICE_LINKED, "arn:aws-cn:iam")],
-    ids=["another role", "a service-linked role of another partition"],
+    ("role", "prefix"), [(ROLE, "arn:aws:iam"), (SERVICE_LINKED, "arn:aws-cn:iam")]
 )
 def test_execution_role_name_replaces_the_events_role(
     rule: str, role: str, prefix: str, aws: Wire
@@ -132,16 +97,15 @@ def test_execution_role_name_replaces_the_events_role(
     assert aws.requests[0].parameters["RoleArn"] == f"{prefix}::{OTHER_ACCOUNT}:role/team/Evaluator"
 
 
-@for_rules_with("get_client")
 @pytest.mark.parametrize(
     ("role_arn", "expected"),
     [
-        (ABSENT, "a non-empty string, not None"),
+        (None, "a non-empty string, not None"),
         ("arn:aws:s3:::b", "the ARN of a role .*, not 'arn:aws:s3:::b'"),
         (
-            "arn:aws:iam::123456789012:role/aws-service-role/c/S",
+            SERVICE_LINKED.format(OTHER_ACCOUNT),
             r"the ARN of a role that is not service-linked \(or set EXECUTION_ROLE_NAME\), "
-            "not 'arn:aws:iam::123456789012:role/aws-service-role/c/S'",
+            f"not '{SERVICE_LINKED.format(OTHER_ACCOUNT)}'",
         ),
     ],
     ids=["no role", "not a role", "a service-linked role"],
@@ -149,13 +113,12 @@ def test_execution_role_name_replaces_the_events_role(
 def test_role_that_cannot_be_assumed_is_an_error_before_any_call(
     rule: str, role_arn: Any, expected: str, aws: Wire
 ) -> None:
-    event = {} if role_arn is ABSENT else {"executionRoleArn": role_arn}
+    module = load(rule, ASSUME_ROLE_MODE="true")
     with pytest.raises(ValueError, match=f"^executionRoleArn must be {expected}\\.$"):
-        load(rule, ASSUME_ROLE_MODE="true").get_client("config", event)
+        module.get_client("config", {"executionRoleArn": role_arn})
     assert aws.requests == []
 
 
-@for_rules_with("get_assume_role_credentials")
 @pytest.mark.parametrize(
     ("answer", "code", "message"),
     [
@@ -171,10 +134,9 @@ def test_role_that_cannot_be_assumed_is_an_error_before_any_call(
 def test_failed_assume_role_names_neither_arn_nor_account(
     rule: str, answer: str, code: str, message: str, aws: Wire, caplog: pytest.LogCaptureFixture
 ) -> None:
-    module, role_arn = load(rule), ROLE.format(OTHER_ACCOUNT)
     aws.answers["AssumeRole"] = [answer]
     with caplog.at_level(logging.INFO), pytest.raises(ClientError) as caught:
-        module.get_assume_role_credentials(role_arn)
+        load(rule).get_assume_role_credentials(ROLE.format(OTHER_ACCOUNT))
     operation = "when calling the AssumeRole operation"
     assert str(caught.value) == f"An error occurred ({code}) {operation}: {message}"
     (record,) = (record for record in caplog.records if record.message == "AssumeRole failed")
@@ -183,12 +145,3 @@ def test_failed_assume_role_names_neither_arn_nor_account(
     seen = f"{caught.value} {caught.value.response} {printed} {caplog.text}"
     assert "111122223333" not in seen
     assert "arn:" not in seen
-
-
-@for_rules_with("get_client")
-def test_failed_assume_role_is_tried_again_at_the_next_event(rule: str, aws: Wire) -> None:
-    module = load(rule, ASSUME_ROLE_MODE="true")
-    aws.answers["AssumeRole"] = ["AccessDenied: not yet"]
-    with pytest.raises(ClientError):
-        module.get_client("config", of_account(OTHER_ACCOUNT))
-    module.get_client("config", of_account(OTHER_ACCOUNT))

@@ -1,13 +1,13 @@
 """The rule desired_instance_type: what it decides, and its flow from event to evaluation."""
 
-from __future__ import annotations
-
+import json
+import re
 from typing import Any
 
 import pytest
 
 from scripts.stack import accepts, load_template
-from tests.conftest import ABSENT, Json, Wire, edit, load, read_event
+from tests.conftest import ABSENT, Wire, edit, load, read_event
 
 RULE = "desired_instance_type"
 
@@ -24,57 +24,39 @@ def evaluate(instance_type: Any, **parameters: Any) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("case", "compliance_type", "annotation", "operations"),
+    ("case", "compliance_type"),
     [
-        (
-            "compliant",
-            "COMPLIANT",
-            "Instance type t3.micro matches the desired types: t3.micro, t3.small.",
-            ["PutEvaluations"],
-        ),
-        (
-            "non_compliant",
-            "NON_COMPLIANT",
-            "Instance type m5.2xlarge does not match the desired types: t3.*.",
-            ["PutEvaluations"],
-        ),
-        (
-            "deleted",
-            "NOT_APPLICABLE",
-            "Not evaluated: the resource's status is ResourceDeleted.",
-            ["PutEvaluations"],
-        ),
-        (
-            "left_scope",
-            "NOT_APPLICABLE",
-            "Not evaluated: the resource is no longer in the rule's scope.",
-            ["PutEvaluations"],
-        ),
-        (
-            "oversized",
-            "NON_COMPLIANT",
-            "Instance type t3.large does not match the desired types: t3.micro, t3.small.",
-            ["GetResourceConfigHistory", "PutEvaluations"],
-        ),
+        ("compliant", "COMPLIANT"),
+        ("non_compliant", "NON_COMPLIANT"),
+        ("deleted", "NOT_APPLICABLE"),
+        ("left_scope", "NOT_APPLICABLE"),
     ],
 )
-def test_sample_event_is_evaluated_and_reported(
-    case: str, compliance_type: str, annotation: str, operations: list[str], aws: Wire
+def test_sample_event_is_evaluated_and_reported_in_one_call(
+    case: str, compliance_type: str, aws: Wire
 ) -> None:
-    aws.prepare_rule(RULE)
-    (evaluation,) = load(RULE).lambda_handler(read_event(RULE, case), None)
+    event = read_event(RULE, case)
+    item = json.loads(event["invokingEvent"])["configurationItem"]
+    (evaluation,) = load(RULE).lambda_handler(event, None)
     assert evaluation["ComplianceType"] == compliance_type
-    assert evaluation["Annotation"] == annotation
-    assert aws.operations == operations
+    assert evaluation["ComplianceResourceId"] == item["resourceId"]
+    assert aws.operations == ["PutEvaluations"]
 
 
 def test_oversized_notification_is_reported_from_the_item_that_was_evaluated(aws: Wire) -> None:
     aws.prepare_rule(RULE)
     aws.items[0]["configurationItemCaptureTime"] += 0.25
-    (evaluation,) = load(RULE).lambda_handler(read_event(RULE, "oversized"), None)
-    assert evaluation["ComplianceResourceType"] == "AWS::EC2::Instance"
-    assert evaluation["ComplianceResourceId"] == "i-0b16000000000005b"
-    assert evaluation["OrderingTimestamp"] == "2026-11-05T09:15:27.732Z"
+    assert load(RULE).lambda_handler(read_event(RULE, "oversized"), None) == [
+        {
+            "ComplianceResourceType": "AWS::EC2::Instance",
+            "ComplianceResourceId": "i-0b16000000000005b",
+            "ComplianceType": "NON_COMPLIANT",
+            "Annotation": "Instance type t3.large does not match the desired types: t3.micro, "
+            "t3.small.",
+            "OrderingTimestamp": "2026-11-05T09:15:27.732Z",
+        }
+    ]
+    assert aws.operations == ["GetResourceConfigHistory", "PutEvaluations"]
 
 
 def test_deleted_resource_needs_no_configuration_and_no_parameter(aws: Wire) -> None:
@@ -131,10 +113,9 @@ def test_annotation_has_no_commas_at_its_ends() -> None:
 
 @pytest.mark.parametrize("desired", [None, "", " \n", ", ,", ["t3.micro"], 3], ids=repr)
 def test_missing_desired_type_is_an_error(desired: Any) -> None:
-    with pytest.raises(ValueError, match="desiredInstanceType") as caught:
-        evaluate("t3.micro", desiredInstanceType=desired)
     message = f"desiredInstanceType must be a list of instance types, not {desired!r}."
-    assert str(caught.value) == message
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        evaluate("t3.micro", desiredInstanceType=desired)
 
 
 @pytest.mark.parametrize(
@@ -144,13 +125,11 @@ def test_missing_desired_type_is_an_error(desired: Any) -> None:
         ("{}", "configuration must be a non-empty object, not '{}'."),
         ({"imageId": "ami-1"}, "instanceType must be a non-empty string, not None."),
     ],
-    ids=["missing", "text", "without instance type"],
 )
 def test_configuration_without_instance_type_is_an_error(configuration: Any, message: str) -> None:
-    item: Json = {"resourceType": "AWS::EC2::Instance", "configuration": configuration}
-    with pytest.raises(ValueError, match="must be") as caught:
+    item = {"resourceType": "AWS::EC2::Instance", "configuration": configuration}
+    with pytest.raises(ValueError, match=f"^{message}$"):
         load(RULE).evaluate_change_notification_compliance(item, {"desiredInstanceType": "*"})
-    assert str(caught.value) == message
 
 
 def test_resource_that_is_no_instance_is_not_applicable_without_parameters() -> None:

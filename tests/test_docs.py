@@ -1,7 +1,5 @@
 """README and OPERATIONS.md: their tables and commands are those of the project."""
 
-from __future__ import annotations
-
 import json
 import re
 import shlex

@@ -1,7 +1,5 @@
 """`make rule`: a new rule runs and passes its own tests; the others say what is left to edit."""
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess
@@ -13,8 +11,8 @@ import pytest
 from tests.conftest import RULES
 
 
-def run(copy: Path, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+def run(copy: Path, module: str, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **more}
     command = [sys.executable, "-m", module, *arguments]
     return subprocess.run(
         command, cwd=copy, env=environment, capture_output=True, text=True, check=False
@@ -34,7 +32,7 @@ def test_new_rule_runs_and_passes_and_tests_name_what_is_left(
     for path, line in edits:
         assert (copy / path).exists() or path == f"events/{name}/state.py"
         assert not line or (copy / path).read_text().splitlines()[int(line) - 1]
-    assert run(copy, "scripts.run_events", "--rule", name).returncode == 0
+    assert run(copy, "scripts.run_events", RULE=name).returncode == 0
     assert run(copy, "pytest", f"tests/test_{name}.py").returncode == 0
     tested = run(copy, "pytest", "-k", f"{name} or share", "tests/test_template.py")
     failed = re.findall(r"^FAILED \S+::(\w+)", tested.stdout, re.MULTILINE)
@@ -53,8 +51,7 @@ def test_rule_that_is_a_common_word_can_be_copied(copy: Path) -> None:
         (RULES[0], RULES[-1], f"NAME must be new: {RULES[0]} exists."),
         ("events", RULES[0], "NAME must be new: events exists."),
         ("run", RULES[0], "NAME must be new: run exists."),
-        ("S3Bucket", RULES[0], "NAME must be a Python name like s3_bucket_versioning"),
-        ("class", RULES[0], "NAME must be a Python name like s3_bucket_versioning"),
+        ("S3Bucket", RULES[0], "NAME must be a name like s3_bucket_versioning, not 'S3Bucket'."),
         ("new_rule", "other", f"LIKE must be one of {', '.join(RULES)}, not 'other'."),
     ],
 )
@@ -85,7 +82,7 @@ def add_folder(copy: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (break_event, "line 2: Expecting ':' delimiter."),
+        (break_event, "Expecting ':' delimiter: line 2"),
         (remove_folder, f"CodeUri names {{'{RULES[0]}'}}, but there is no such folder"),
         (add_folder, "template.yaml has no function whose CodeUri is {'unregistered'}: add one."),
     ],

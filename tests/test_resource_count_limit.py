@@ -1,7 +1,6 @@
 """The rule resource_count_limit: what it counts and decides, through moto's AWS Config."""
 
-from __future__ import annotations
-
+import re
 from typing import Any
 
 import boto3
@@ -114,10 +113,9 @@ def test_max_count_is_a_whole_number(max_count: Any, allowed: int) -> None:
     ids=repr,
 )
 def test_any_other_max_count_is_an_error(max_count: Any) -> None:
-    parameters = {"applicableResourceType": INSTANCE, "maxCount": max_count}
-    with pytest.raises(ValueError, match="maxCount") as caught:
-        load(RULE).evaluate_parameters(parameters)
-    assert str(caught.value) == f"maxCount must be a whole number of 0 or more, not {max_count!r}."
+    message = f"maxCount must be a whole number of 0 or more, not {max_count!r}."
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        load(RULE).evaluate_parameters({"applicableResourceType": INSTANCE, "maxCount": max_count})
 
 
 @pytest.mark.parametrize(
@@ -135,18 +133,11 @@ def test_stack_accepts_types_and_whole_numbers_alone(name: str, value: str, acce
     assert accepts(load_template()["Parameters"][name], value) is accepted
 
 
-@pytest.mark.parametrize("resource_type", [None, "", 5, [INSTANCE]], ids=repr)
-def test_missing_resource_type_is_an_error(resource_type: Any) -> None:
-    with pytest.raises(ValueError, match="applicableResourceType") as caught:
-        load(RULE).evaluate_parameters({"applicableResourceType": resource_type})
-    message = f"applicableResourceType must be a non-empty string, not {resource_type!r}."
-    assert str(caught.value) == message
-
-
 @pytest.mark.parametrize(
     ("event", "message"),
     [
         (with_parameters(applicableResourceType=ABSENT), "applicableResourceType must be a non-"),
+        (with_parameters(applicableResourceType=5), "applicableResourceType must be a non-empty"),
         (
             with_parameters(maxCount="ten"),
             "maxCount must be a whole number of 0 or more, not 'ten'",
@@ -157,7 +148,7 @@ def test_missing_resource_type_is_an_error(resource_type: Any) -> None:
             "messageType must be ScheduledNotification, not 'ConfigurationSnapshot'",
         ),
     ],
-    ids=["no resource type", "no number", "no account", "another message type"],
+    ids=["no resource type", "no text", "no number", "no account", "another message type"],
 )
 def test_invalid_event_is_an_error_before_any_call(event: Json, message: str, aws: Wire) -> None:
     with pytest.raises(ValueError, match=f"^{message}"):

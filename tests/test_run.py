@@ -1,8 +1,5 @@
 """`make run`: what a rule's author sees of events."""
 
-from __future__ import annotations
-
-import os
 import re
 import signal
 import subprocess
@@ -14,25 +11,27 @@ import pytest
 
 from scripts import run_events
 from scripts.stack import ROOT
-from tests.conftest import RULES, Project, make_volume
+from tests.conftest import RULES, Project
 
 README = (ROOT / "README.md").read_text()
 
 
-def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
-    """Return exit code and output of the command."""
-    code = run_events.main([str(argument) for argument in arguments])
-    return code, capsys.readouterr().out
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return a function that runs the command and returns exit code and output."""
 
+    def call(path: object = "", **settings: str) -> tuple[int, str]:
+        for name, value in {"EVENT": str(path), "RULE": "", **settings}.items():
+            monkeypatch.setenv(name, value)
+        code = run_events.main()
+        return code, capsys.readouterr().out
 
-# Samples
+    return call
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_readme_shows_what_the_sample_events_print(
-    rule: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    _, printed = run(capsys, "--rule", rule)
+def test_readme_shows_what_the_sample_events_print(rule: str, run: Any) -> None:
+    _, printed = run(RULE=rule)
     block = rf"^{rule}/(\w+) +(\w+)  (\S+)(?:  .+)?\n +(.+)"
     shown = re.findall(block, README, re.MULTILINE)
     if shown:  # a rule of one's own need not be shown
@@ -41,9 +40,9 @@ def test_readme_shows_what_the_sample_events_print(
 
 
 def test_events_are_shown_with_result_resource_calls_and_annotation(
-    project: Project, capsys: pytest.CaptureFixture[str]
+    project: Project, run: Any
 ) -> None:
-    code, printed = run(capsys)
+    code, printed = run()
     assert code == 0
     assert printed.splitlines() == [
         "sizes/large    NON_COMPLIANT   vol-1  PutEvaluations",
@@ -57,208 +56,142 @@ def test_events_are_shown_with_result_resource_calls_and_annotation(
     ]
 
 
-def test_one_rule_and_one_event_can_be_chosen(
-    project: Project, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert "volumes" not in run(capsys, "--rule", "sizes")[1]
+def test_one_rule_and_one_event_can_be_chosen(project: Project, run: Any) -> None:
+    assert "volumes" not in run(RULE="sizes")[1]
     path = project.write_size_event("elsewhere/mine.json", 7)
-    _, printed = run(capsys, "--rule", "sizes", path)
+    _, printed = run(path, RULE="sizes")
     assert printed.startswith("sizes/mine  NON_COMPLIANT ")
     assert "1 event: 0 compliant, 1 non-compliant" in printed
 
 
-def test_state_is_created_before_the_events_of_its_rule(
-    project: Project, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_state_is_created_before_the_events_of_its_rule(project: Project, run: Any) -> None:
     state = "import boto3\nboto3.client('iam').create_user(UserName='ann')"
     project.write("events/volumes/state.py", state)
     app = (project.root / "volumes/app.py").read_text()
     found = "len(boto3.client('iam').list_users()['Users'])"
     project.write("volumes/app.py", app.replace("{len(found)}", f"{{{found}}}"))
-    _, printed = run(capsys, "--rule", "volumes")
+    _, printed = run(RULE="volumes")
     assert "ListDiscoveredResources, ListUsers, PutEvaluations\n    Volumes: 1.\n" in printed
 
 
-# Errors
-
-PUT = """
-import boto3
-def lambda_handler(event, context):
-    print("here")
-    evaluation = dict(ComplianceResourceType="AWS::EC2::Volume", ComplianceResourceId="vol-1",
-                      ComplianceType="COMPLIANT", OrderingTimestamp=0)
-    boto3.client("config").put_evaluations(Evaluations={}, ResultToken="real")
-"""
+HANDLER = "import boto3, sys\ndef lambda_handler(event, context):\n print('here')\n {}"
+PUT = HANDLER.format("""
+ evaluation = dict(ComplianceResourceType="AWS::EC2::Volume", ComplianceResourceId="vol-1",
+                   ComplianceType="COMPLIANT", OrderingTimestamp=0)
+ boto3.client("config").put_evaluations(Evaluations={}, ResultToken="real")
+""")
 
 
 @pytest.mark.parametrize(
     ("app", "expected"),
     [
-        pytest.param("import requestss", ["No module named 'requestss'"], id="an import fails"),
-        pytest.param("def lambda_handler(", ["SyntaxError", "app.py"], id="a syntax error"),
-        pytest.param(
-            "def lambda_handler(event, context): print('here')",
-            ["The function sent no evaluation; it returned None.", "| here"],
-            id="nothing is sent",
+        ("import requestss", "No module named 'requestss'"),
+        ("def lambda_handler(", "SyntaxError: '(' was never closed (app.py, line 1)"),
+        (HANDLER.format(""), "The function sent no evaluation; it returned None.\n    | here"),
+        (
+            HANDLER.format("sys.exit(3)"),
+            'SystemExit: 3\n      File "sizes/app.py", line 4, in lambda_handler',
         ),
-        pytest.param(
-            "import sys\ndef lambda_handler(event, context):\n sys.exit(3)",
-            ["SystemExit: 3", 'File "sizes/app.py", line 3, in lambda_handler'],
-            id="it exits",
+        (
+            HANDLER.format("boto3.client('s3', endpoint_url='https://example.com').list_buckets()"),
+            "RuntimeError: moto has no answer to GET https://example.com/.",
         ),
-        pytest.param(
-            PUT.format("[evaluation]"),
-            ["COMPLIANT       vol-1  PutEvaluations", "(no annotation)"],
-            id="no annotation",
-        ),
-        pytest.param(PUT.format("[]"), ["no evaluations  PutEvaluations"], id="none to report"),
-        pytest.param(
-            PUT.format("[{**evaluation, 'Annotation': '[/nope] [red]'}]"),
-            ["[/nope] [red]"],
-            id="an annotation like markup",
-        ),
-        pytest.param(
+        (PUT.format("[evaluation]"), "COMPLIANT       vol-1  PutEvaluations\n    (no annotation)"),
+        (PUT.format("[]"), "no evaluations  PutEvaluations"),
+        (
             PUT.format("[{**evaluation, 'ComplianceType': 'FINE'}]"),
-            ["one of COMPLIANT, NON_COMPLIANT, NOT_APPLICABLE, not FINE.", "| here"],
-            id="an unknown compliance type",
+            "one of COMPLIANT, NON_COMPLIANT, NOT_APPLICABLE, not FINE.",
         ),
-        pytest.param(
+        (
             PUT.format("[{**evaluation, 'Annotation': 'x' * 257}]"),
-            ["An annotation has 1 to 256 characters."],
-            id="a long annotation",
+            "An annotation has 1 to 256 characters.",
         ),
-        pytest.param(
-            PUT.format("[evaluation] * 101"),
-            ["PutEvaluations accepts at most 100 evaluations."],
-            id="a batch of 101",
-        ),
-        pytest.param(
-            "import boto3\ndef lambda_handler(event, context):\n"
-            " boto3.client('s3', endpoint_url='https://example.com').list_buckets()",
-            ["RuntimeError: moto has no answer to GET https://example.com/."],
-            id="a call elsewhere",
-        ),
+        (PUT.format("[evaluation] * 101"), "PutEvaluations accepts at most 100 evaluations."),
+    ],
+    ids=[
+        *("an import fails", "a syntax error", "nothing is sent", "it exits", "a call elsewhere"),
+        *("no annotation", "none to report", "an unknown compliance type", "a long annotation"),
+        "a batch of 101",
     ],
 )
 def test_handler_under_construction_is_shown_as_it_is(
-    app: str, expected: list[str], project: Project, capsys: pytest.CaptureFixture[str]
+    app: str, expected: str, project: Project, run: Any
 ) -> None:
     project.write("sizes/app.py", app)
-    code, printed = run(capsys, "--rule", "sizes", project.root / "events/sizes/small.json")
-    assert [text for text in expected if text not in printed] == [], printed
+    code, printed = run(project.root / "events/sizes/small.json", RULE="sizes")
+    assert expected in printed
     assert "site-packages" not in printed
     assert code == int("ERROR" in printed)
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("name", "content", "message"),
     [
-        ("", "line 1: Expecting value."),
-        ('{"a": 1,}', "line 1: Illegal trailing comma"),
-        ("[]", "must hold a JSON object, not a list."),
-        ("[" * 100_000, "is nested too deep."),
-    ],
-    ids=["empty", "invalid JSON", "a list", "nested 100,000 deep"],
-)
-def test_event_that_cannot_be_used_is_named(content: str, message: str, project: Project) -> None:
-    path = project.write("event.json", content)
-    with pytest.raises(ValueError, match=re.escape(message)) as caught:
-        run_events.main(["--rule", "sizes", str(path)])
-    assert str(caught.value).startswith(str(path))
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ({}, " must hold the list configurationItems."),
+        ("small", "", ": Expecting value: line 1 column 1 (char 0)."),
+        ("small", '{"a": 1,}', ": Illegal trailing comma before end of object: line 1 column 8"),
+        ("small", "[]", " must hold a JSON object, not a list."),
+        ("configuration_items", {}, " must hold the list configurationItems."),
         (
+            "configuration_items",
             {"configurationItems": ["x"]},
             ": each item needs configurationItemCaptureTime, resourceId, resourceType.",
         ),
-        (
-            {"configurationItems": [make_volume("vol-1", 1, configurationItemCaptureTime="then")]},
-            ": configurationItemCaptureTime must be a time, not 'then'.",
-        ),
     ],
-    ids=["no list", "no item", "no time"],
 )
-def test_recorded_items_that_cannot_be_used_are_named(
-    content: Any, message: str, project: Project
+def test_file_that_cannot_be_used_is_named(
+    name: str, content: Any, message: str, project: Project, run: Any
 ) -> None:
-    path = project.write("events/volumes/configuration_items.json", content)
-    with pytest.raises(ValueError, match="configuration_items") as caught:
-        run_events.main(["--rule", "volumes"])
-    assert str(caught.value) == f"{path}{message}"
+    path = project.write(f"events/sizes/{name}.json", content)
+    with pytest.raises(ValueError, match=re.escape(f"{path}{message}")):
+        run(RULE="sizes")
 
 
-def test_what_cannot_be_found_is_named(project: Project) -> None:
+def test_what_cannot_be_found_is_named(project: Project, run: Any) -> None:
     with pytest.raises(ValueError, match=r"RULE must be one of sizes, volumes, not 'other'\."):
-        run_events.main(["--rule", "other"])
+        run(RULE="other")
     with pytest.raises(OSError, match=r"missing\.json"):
-        run_events.main([str(project.root / "missing.json")])
-    path = project.write_size_event("elsewhere/event.json", 1)
+        run(project.root / "missing.json")
     with pytest.raises(ValueError, match=r"add RULE=sizes or RULE=volumes\."):
-        run_events.main([str(path)])
+        run(project.write_size_event("elsewhere/event.json", 1))
 
 
-# Output
-
-
-def test_output_fits_a_terminal_and_is_plain_with_no_color(
-    project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_terminal_has_colours_and_no_color_is_plain_and_fits_its_width(
+    project: Project, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "60")
-    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    _, printed = run(capsys)
+    assert "\x1b[33mNON_COMPLIANT\x1b[0m" in run()[1]
+    monkeypatch.setenv("NO_COLOR", "1")
+    _, printed = run()
     assert max(map(len, printed.splitlines()[:-1])) <= 60
     assert "\x1b" not in printed
     assert "volumes/count  COMPLIANT       123456789012\n" in printed
 
 
-def test_terminal_has_colours(
-    project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    assert "\x1b[33mNON_COMPLIANT\x1b[0m" in run(capsys)[1]
-
-
-def test_log_is_shown_on_request(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
-    _, printed = run(capsys, "--log", project.root / "events/sizes/small.json")
-    assert '\n    | INFO found {"size": 1}\n    | measured\n' in printed
-    assert "| " not in run(capsys)[1]
-
-
-# The caller
+def test_log_is_shown_on_request(project: Project, run: Any) -> None:
+    _, printed = run(project.root / "events/sizes/small.json", LOG="1")
+    assert '\n    | measured\n    | INFO found {"size": 1}\n' in printed
+    assert "| " not in run(LOG="")[1]
 
 
 def test_no_setting_of_the_caller_reaches_a_rule(copy: Path) -> None:
-    show = "import os\nprint(sorted(os.environ))\nimport boto3\nboto3.client('sts')\n"
     app = copy / RULES[0] / "app.py"
-    app.write_text(show + app.read_text())
-    settings = {
-        "AWS_PROFILE": "missing",
-        "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
-        "AWS_RETRY_MODE": "bogus",
-        "HTTPS_PROXY": "http://127.0.0.1:1",
-        "ASSUME_ROLE_MODE": "nonsense",
-    }
-    command = [sys.executable, "-m", "scripts.run_events", "--log", "--rule", RULES[0]]
-    printed = subprocess.check_output(command, cwd=copy, env=settings, text=True)
+    app.write_text(f"import os\nprint(sorted(os.environ))\n{app.read_text()}")
+    settings = dict.fromkeys(("AWS_ENDPOINT_URL", "HTTPS_PROXY"), "http://127.0.0.1:1")
+    settings |= {"AWS_PROFILE": "missing", "AWS_RETRY_MODE": "bogus", "ASSUME_ROLE_MODE": "none"}
+    command, chosen = [sys.executable, "-m", "scripts.run_events"], {"LOG": "1", "RULE": RULES[0]}
+    printed = subprocess.check_output(command, cwd=copy, env=settings | chosen, text=True)
     assert printed.endswith(" 0 errors\n")
     assert [name for name in settings if f"'{name}'" in printed] == []
 
 
 def test_interrupt_ends_the_run_without_a_traceback(copy: Path) -> None:
     (copy / RULES[0] / "app.py").write_text("while True: pass")
-    command = [sys.executable, "-m", "scripts.run_events", "--rule", RULES[0]]
-    process = subprocess.Popen(
-        command, cwd=copy, env=os.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    with process:
-        assert process.stdout
-        assert process.stderr
+    command, environment = [sys.executable, "-m", "scripts.run_events"], {"RULE": RULES[0]}
+    pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    started: Any = subprocess.Popen(command, cwd=copy, env=environment, **pipes)
+    with started as process:
         assert process.stdout.read(len(RULES[0])).decode() == RULES[0]
         process.send_signal(signal.SIGINT)
         assert process.wait() == -signal.SIGINT

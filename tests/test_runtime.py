@@ -1,7 +1,5 @@
 """The functions as `sam build` makes them, in AWS's own Lambda emulator: as in `make run`."""
 
-from __future__ import annotations
-
 import http.client
 import json
 import os
