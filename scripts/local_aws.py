@@ -21,6 +21,7 @@ for name in list(os.environ):
     if name.startswith(("AWS_", "ASSUME_ROLE_", "EXECUTION_ROLE_")) or "proxy" in name.lower():
         del os.environ[name]
 os.environ |= {
+    "AWS_REGION": "us-east-1",  # as in Lambda
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_ACCESS_KEY_ID": "own-key",  # moto accepts any key; AWS accepts none of these
     "AWS_SECRET_ACCESS_KEY": "own-secret",

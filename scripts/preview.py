@@ -23,7 +23,7 @@ from typing import Any
 from botocore.utils import parse_timestamp
 from tqdm import tqdm
 
-from scripts.local_aws import LocalAws, Outcome, invoke, parse_json, start_local_aws
+from scripts.local_aws import CAPTURED, LocalAws, Outcome, invoke, parse_json, start_local_aws
 from scripts.run_events import Printer, choose_rules, count
 from scripts.stack import ConfigRule, Json, parse_parameters, read_rule
 
@@ -38,7 +38,6 @@ EVENT_NAMES = {
     "version": "configurationItemVersion",
 }
 IDENTITY = ("resourceType", "resourceId", "awsAccountId", "awsRegion")
-CAPTURED = "configurationItemCaptureTime"
 EVENT_TIME = re.compile(r"[0-9T:-]{19}\.[0-9]{3}Z")  # these can be compared as they are
 NEEDED = (*IDENTITY, "configurationItemStatus", CAPTURED)
 COLUMNS = ["rule", "account", "Region", "resource type", "resource id"]

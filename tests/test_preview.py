@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from scripts import preview
-from scripts.local_aws import invoke, start_local_aws
+from scripts.local_aws import CAPTURED, invoke, start_local_aws
 from scripts.run_events import list_events
 from scripts.stack import ROOT, load_template, read_rule
 from tests.conftest import ABSENT, RULES, Json, Project, make_volume, read_event
@@ -56,7 +56,7 @@ def print_history(*items: Json, time: Any = "2026-11-05T09:15:27.482000+00:00") 
     """Return what get-resource-config-history prints of the items."""
     texts = ({"configuration": json.dumps(item["configuration"])} for item in items)
     printed = [name_as_api(item) | text for item, text in zip(items, texts, strict=True)]
-    return {"configurationItems": [each | {preview.CAPTURED: time} for each in printed]}
+    return {"configurationItems": [each | {CAPTURED: time} for each in printed]}
 
 
 def print_history_v1(*items: Json) -> Json:
@@ -136,7 +136,7 @@ def test_newest_item_of_a_resource_is_evaluated(project: Project, run: Any) -> N
         8: "2026-11-05T09:15:28.482Z",
         9: "2026-11-05T09:15:28Z",
     }
-    items = [make_volume("vol-1", each, **{preview.CAPTURED: time}) for each, time in times.items()]
+    items = [make_volume("vol-1", each, **{CAPTURED: time}) for each, time in times.items()]
     _, lines = run(project.write("items.json", make_history(*items)), RULE="sizes")
     assert lines[1] == "    Size 8, limit 3."
     assert lines[2].startswith("sizes: 1 evaluation: 0 compliant, 1 non-compliant")
