@@ -142,13 +142,10 @@ def answer_for_config(aws: LocalAws) -> Iterator[None]:
         aws.evaluations += evaluations
         return json.dumps({"FailedEvaluations": []})
 
-    answers: dict[str, Any] = {
-        "list_discovered_resources": list_discovered_resources,
-        "get_discovered_resource_counts": get_discovered_resource_counts,
-        "get_resource_config_history": get_resource_config_history,
-        "put_evaluations": put_evaluations,
-    }
-    with mock.patch.multiple(ConfigResponse, create=True, **answers):
+    answers = [list_discovered_resources, get_discovered_resource_counts]
+    answers += [get_resource_config_history, put_evaluations]
+    named: dict[str, Any] = {each.__name__: each for each in answers}
+    with mock.patch.multiple(ConfigResponse, create=True, **named):
         yield
 
 

@@ -43,8 +43,8 @@ def check_names(name: str, like: str) -> None:
         raise ValueError(f"LIKE must be one of {', '.join(list_rules())}, not {like!r}.")
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name):
         raise ValueError(f"NAME must be a name like s3_bucket_versioning, not {name!r}.")
-    taken = f"  {get_name(name)}Function:" in TEMPLATE.read_text()
-    if taken or any(path.exists() for path in list_paths(name)):
+    is_named = f"  {get_name(name)}Function:" in TEMPLATE.read_text()
+    if is_named or any(path.exists() for path in list_paths(name)):
         raise ValueError(f"NAME must be new: {name} exists.")
 
 

@@ -1,7 +1,4 @@
-"""Write organization.json: template.yaml as the plain CloudFormation that a StackSet accepts.
-
-The code of each function is inside, so there is nothing to upload.
-"""
+"""Write organization.json: template.yaml as plain CloudFormation with the code inside."""
 
 import json
 import sys

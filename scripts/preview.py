@@ -158,16 +158,24 @@ def list_changes(rule: ConfigRule, exports: list[Export]) -> Iterator[Job]:
         yield item["awsAccountId"], item["awsRegion"], item["resourceId"], content, []
 
 
+def list_places(exports: list[Export]) -> set[tuple[str, str]]:
+    """Return the accounts and Regions of the items; IAM's, for example, are in all: global."""
+    places = {(item["awsAccountId"], item["awsRegion"]) for each in exports for item in each.items}
+    return {place for place in places if place[1] != "global"} or places
+
+
 def list_accounts(exports: list[Export]) -> Iterator[Job]:
-    """Yield each account and Region of the snapshots, with its items."""
+    """Yield each account and Region of the snapshots, with its items and the global ones."""
     places: dict[tuple[str, str], list[Json]] = {}
     for export in exports:
-        own: dict[tuple[str, str], list[Json]] = {}
-        for item in export.items:
-            own.setdefault((item["awsAccountId"], item["awsRegion"]), []).append(item)
-        for account, region in places.keys() & own.keys():
-            raise ValueError(f"{export.path} is a second snapshot of {account} in {region}.")
-        places |= own
+        for account, region in list_places([export]):
+            if (account, region) in places:
+                raise ValueError(f"{export.path} is a second snapshot of {account} in {region}.")
+            places[account, region] = [
+                item
+                for item in export.items
+                if item["awsAccountId"] == account and item["awsRegion"] in (region, "global")
+            ]
     for (account, region), items in sorted(places.items(), key=lambda place: place[0]):
         content = {
             "awsAccountId": account,
@@ -224,8 +232,7 @@ def main() -> int:
         for name in ("tags", "relationships"):
             if export.items and not any(name in item for item in export.items):
                 print(f"{export.path} has no {name}: a rule that reads them finds none.")
-    places = {(item["awsAccountId"], item["awsRegion"]) for each in exports for item in each.items}
-    printer, lines = Printer([""]), []
+    printer, lines, several = Printer([""]), [], len(list_places(exports)) > 1
     rows: list[Row] = []
     for rule in rules:
         found, line = preview(rule, exports)
@@ -233,15 +240,13 @@ def main() -> int:
         rows += found
         for row in found:
             if row["compliance type"] in ("NON_COMPLIANT", "ERROR") or os.environ.get("ALL"):
-                where = f"{row['account']} {row['Region']}" if len(places) > 1 else ""
+                where = f"{row['account']} {row['Region']}" if several else ""
                 printer.print_result("", row["compliance type"], row["resource id"], where)
                 printer.print_text(row["annotation"])
     print("\n".join(lines))
     if path := os.environ.get("CSV"):
         with Path(path).open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            writer.writeheader()
-            writer.writerows(rows)
+            csv.writer(file).writerows([COLUMNS, *(row.values() for row in rows)])
     return 1 if any(row["compliance type"] == "ERROR" for row in rows) else 0
 
 

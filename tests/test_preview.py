@@ -158,6 +158,14 @@ def test_several_accounts_and_regions_are_told_apart(project: Project, run: Any)
         run(*paths, paths[1])
 
 
+def test_global_resources_belong_to_the_snapshots_region(project: Project, run: Any) -> None:
+    items = [make_volume(f"vol-{each}", 1) for each in range(2)]
+    items.append(make_volume("vol-3", 9, awsRegion="global"))
+    _, lines = run(project.write("items.json", make_snapshot(*items)))
+    assert lines[:4:2] == ["NON_COMPLIANT   vol-3", "NON_COMPLIANT   123456789012"]
+    assert lines[3] == "    Volumes: 3."
+
+
 def test_what_a_file_does_not_hold_is_told(project: Project, run: Any) -> None:
     bucket = make_volume(
         "b-1", 1, resourceType="AWS::S3::Bucket", tags=ABSENT, relationships=ABSENT

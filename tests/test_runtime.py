@@ -64,7 +64,7 @@ def start_emulator(folder: Path, handler: str, endpoint: str) -> tuple[Any, str]
 def ask(address: str, event: Any) -> Any:
     """Return the function's answer, once its emulator listens."""
     for _ in range(1000):
-        with closing(http.client.HTTPConnection(address)) as connection:
+        with closing(http.client.HTTPConnection(address, timeout=60)) as connection:
             try:
                 connection.request("POST", INVOCATIONS, json.dumps(event))
             except ConnectionRefusedError:
