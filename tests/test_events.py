@@ -321,14 +321,6 @@ def test_evaluation_is_of_the_account_at_the_notifications_time(rule: str) -> No
     assert build("123456789012", "COMPLIANT", event, "AWS::IAM::User", "Why.") == expected
 
 
-@for_rules_with("build_evaluation")
-@pytest.mark.parametrize("time", [None, "", 5])
-def test_notification_without_its_time_is_an_error(rule: str, time: Any) -> None:
-    event = {"invokingEvent": json.dumps({"notificationCreationTime": time})}
-    with pytest.raises(ValueError, match="notificationCreationTime must be a non-empty"):
-        load(rule).build_evaluation("i-1", "COMPLIANT", event)
-
-
 # Reporting
 
 
