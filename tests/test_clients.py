@@ -53,18 +53,21 @@ def test_any_other_assume_role_mode_is_an_error_at_import(rule: str, mode: str) 
 
 
 @pytest.mark.parametrize("mode", ["true", "True"])
-def test_each_account_is_reported_with_its_own_role_which_is_assumed_once(
-    rule: str, mode: str, aws: Wire
+def test_each_account_is_reported_with_its_own_role_assumed_once_for_each_service(
+    rule: str, mode: str, aws: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module, accounts = load(rule, ASSUME_ROLE_MODE=mode), [OTHER_ACCOUNT, OWN_ACCOUNT] * 3
+    monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: 3600))
     for account_id in accounts:
         module.lambda_handler(read_sample(rule, **of_account(account_id)), None)
     signers = [each.account_id for each in aws.requests if each.operation == "PutEvaluations"]
     assert signers == accounts
-    first, second = (each for each in aws.requests if each.operation == "AssumeRole")
-    assert first.account_id == second.account_id == OWN_ACCOUNT
-    assert first.parameters["RoleArn"] == ROLE.format(OTHER_ACCOUNT)
-    assert first.parameters["RoleSessionName"] == "configLambdaExecution"
+    assumed = [each for each in aws.requests if each.operation == "AssumeRole"]
+    services = {each.action.partition(":")[0] for each in aws.requests} - {"sts"}
+    assert len(assumed) == 2 * len(services)
+    assert {each.account_id for each in assumed} == {OWN_ACCOUNT}
+    assert assumed[0].parameters["RoleArn"] == ROLE.format(OTHER_ACCOUNT)
+    assert assumed[0].parameters["RoleSessionName"] == "configLambdaExecution"
 
 
 def test_assumed_credentials_serve_for_half_an_hour_at_most(
