@@ -24,21 +24,22 @@ def evaluate(instance_type: Any, **parameters: Any) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("case", "compliance_type"),
+    ("case", "compliance_type", "annotation"),
     [
-        ("compliant", "COMPLIANT"),
-        ("non_compliant", "NON_COMPLIANT"),
-        ("deleted", "NOT_APPLICABLE"),
-        ("left_scope", "NOT_APPLICABLE"),
+        ("compliant", "COMPLIANT", "Instance type t3.micro matches the desired types: "),
+        ("non_compliant", "NON_COMPLIANT", "Instance type m5.2xlarge does not match the "),
+        ("deleted", "NOT_APPLICABLE", "Not evaluated: the resource's status is ResourceDeleted."),
+        ("left_scope", "NOT_APPLICABLE", "Not evaluated: the resource is no longer in the rule's"),
     ],
 )
 def test_sample_event_is_evaluated_and_reported_in_one_call(
-    case: str, compliance_type: str, aws: Wire
+    case: str, compliance_type: str, annotation: str, aws: Wire
 ) -> None:
     event = read_event(RULE, case)
     item = json.loads(event["invokingEvent"])["configurationItem"]
     (evaluation,) = load(RULE).lambda_handler(event, None)
     assert evaluation["ComplianceType"] == compliance_type
+    assert evaluation["Annotation"].startswith(annotation)
     assert evaluation["ComplianceResourceId"] == item["resourceId"]
     assert aws.operations == ["PutEvaluations"]
 
