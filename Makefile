@@ -10,6 +10,7 @@ DEV := .venv/bin/python -m
 SAM := .venv-sam/bin/python -m samcli
 PIP := python -m pip install --quiet --disable-pip-version-check --requirement
 export SAM_CLI_TELEMETRY := 0
+unexport AWS_PROFILE AWS_DEFAULT_PROFILE
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | column -t -s '|'

@@ -197,7 +197,7 @@ def read_items(folder: Path) -> list[Json]:
 
 
 def load_rule(rule: str) -> Any:
-    """Return the rule's app.py as a module, loaded anew."""
+    """Return the rule's app.py as a module, loaded again."""
     path = ROOT / rule / "app.py"
     spec: Any = importlib.util.spec_from_file_location(f"{rule}.app", path)
     module = importlib.util.module_from_spec(spec)

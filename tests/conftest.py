@@ -66,7 +66,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 def load(rule: str, **environment: str) -> Any:
-    """Return the rule's module, loaded anew with this environment."""
+    """Return the rule's module, loaded with this environment."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
