@@ -89,7 +89,7 @@ def to_event_form(item: Json) -> Json:
     """Return the item with the names that events have, its configuration an object."""
     item = {EVENT_NAMES.get(name, name): value for name, value in item.items()}
     if isinstance(item.get("configuration"), str):
-        item["configuration"] = json.loads(item["configuration"])
+        item["configuration"] = json.loads(item["configuration"] or "null")
     for name in (CAPTURED, "resourceCreationTime"):
         if item.get(name) and not EVENT_TIME.fullmatch(str(item[name])):
             item[name] = format_time(parse_timestamp(item[name]))

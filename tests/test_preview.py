@@ -142,6 +142,14 @@ def test_newest_item_of_a_resource_is_evaluated(project: Project, run: Any) -> N
     assert lines[2].startswith("sizes: 1 evaluation: 0 compliant, 1 non-compliant")
 
 
+@pytest.mark.parametrize("configuration", ["", "null"])
+def test_deleted_resource_needs_no_configuration(configuration: str, project: Project) -> None:
+    deleted = make_volume("vol-1", 1, configurationItemStatus="ResourceDeleted")
+    path = project.write("items.json", make_history(deleted | {"configuration": configuration}))
+    ((_, _, _, content, _),) = preview.list_changes(read_rule("sizes"), [preview.read_export(path)])
+    assert content["configurationItem"]["configuration"] is None
+
+
 def test_several_accounts_and_regions_are_told_apart(project: Project, run: Any) -> None:
     first = make_snapshot(make_volume("vol-1", 9), make_volume("vol-2", 1, awsRegion="eu-west-1"))
     others = [make_volume(f"vol-{each}", 1, awsAccountId="111122223333") for each in range(3)]
