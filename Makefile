@@ -48,4 +48,5 @@ clean:  ## remove what the other commands made
 .venv-sam/ready: .venv-sam/python requirements/sam.txt
 	@.venv-sam/bin/$(PIP) requirements/sam.txt && touch $@
 .sdk-oldest/ready: .venv/dev requirements/sdk-oldest.txt
-	@.venv/bin/$(PIP) requirements/sdk-oldest.txt --no-deps --upgrade --target .sdk-oldest && touch $@
+	@rm -rf .sdk-oldest
+	@.venv/bin/$(PIP) requirements/sdk-oldest.txt --no-deps --target .sdk-oldest && touch $@

@@ -176,10 +176,7 @@ def parse_json(text: str | bytes, path: Path) -> Json:
 
 
 def read_items(folder: Path) -> list[Json]:
-    """Return the items of the folder's configuration_items.json; none if it has no such file.
-
-    The file is what `aws configservice get-resource-config-history` prints.
-    """
+    """Return what configuration_items.json holds, if it exists: get-resource-config-history's."""
     path = folder / ITEMS
     if not path.exists():
         return []
@@ -198,8 +195,7 @@ def read_items(folder: Path) -> list[Json]:
 
 def load_rule(rule: str) -> Any:
     """Return the rule's app.py as a module, loaded again."""
-    path = ROOT / rule / "app.py"
-    spec: Any = importlib.util.spec_from_file_location(f"{rule}.app", path)
+    spec: Any = importlib.util.spec_from_file_location(f"{rule}.app", ROOT / rule / "app.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -214,9 +210,9 @@ class Outcome:
 
     evaluations: list[Json]
     calls: list[str]
-    error: str = ""
-    frames: list[str] = field(default_factory=list)  # those of the rule's own code
-    log: list[str] = field(default_factory=list)  # what the rule logged and printed
+    error: str
+    frames: list[str]  # those of the rule's own code
+    log: list[str]  # what the rule logged and printed
 
 
 class LogFormatter(logging.Formatter):
@@ -237,22 +233,21 @@ def invoke(rule: str, event: Json, aws: LocalAws) -> Outcome:
     log = logging.StreamHandler(written)
     log.setFormatter(LogFormatter())
     log.addFilter(lambda record: not record.name.startswith(("boto", "urllib3")))
-    outcome = Outcome([], [])
+    error, frames = "", list[str]()
     root.addHandler(log)
     root.setLevel(logging.INFO)
     try:
         with redirect_stdout(written):
             answer = load_once(rule).lambda_handler(event, None)
         if "config:PutEvaluations" not in aws.calls:
-            outcome.error = f"The function sent no evaluation; it returned {answer!r:.100}."
+            error = f"The function sent no evaluation; it returned {answer!r:.100}."
     except (Exception, SystemExit) as ex:  # noqa: BLE001  # Lambda too reports whatever is raised
-        outcome.error = f"{type(ex).__name__}: {ex}"
-        frames = traceback.extract_tb(ex.__traceback__)
-        own = [frame for frame in frames if frame.filename.startswith(f"{ROOT / rule}{os.sep}")]
+        error = f"{type(ex).__name__}: {ex}"
+        stack = traceback.extract_tb(ex.__traceback__)
+        own = [frame for frame in stack if frame.filename.startswith(f"{ROOT / rule}{os.sep}")]
         text = "".join(traceback.format_list(own)).replace(f"{ROOT}{os.sep}", "")
-        outcome.frames = [line for line in text.splitlines() if line.strip(" ^~")]
+        frames = [line for line in text.splitlines() if line.strip(" ^~")]
     finally:
         root.removeHandler(log)
-    outcome.evaluations, outcome.calls = list(aws.evaluations), list(aws.calls)
-    outcome.log = written.getvalue().splitlines()
-    return outcome
+    lines = written.getvalue().splitlines()
+    return Outcome(list(aws.evaluations), list(aws.calls), error, frames, lines)

@@ -7,7 +7,6 @@ from pathlib import Path
 from scripts.stack import ROOT, get_name, list_rules
 
 TEMPLATE = ROOT / "template.yaml"
-SUFFIXES = "Function|Permission|Rule|Alarm"
 
 
 def rename(text: str, like: str, name: str) -> str:
@@ -23,7 +22,8 @@ def rename(text: str, like: str, name: str) -> str:
     field, hyphens = '"configRuleName": "', str.maketrans("_", "-")
     text = text.replace(f'{field}{like.translate(hyphens)}"', f'{field}{name.translate(hyphens)}"')
     # DesiredInstanceTypeFunction is the rule's; DesiredInstanceType is a parameter of the stack.
-    return re.sub(rf"\b{get_name(like)}(?={SUFFIXES})", get_name(name), text)
+    pattern = rf"\b{get_name(like)}(?=Function|Permission|Rule|Alarm)"
+    return re.sub(pattern, get_name(name), text)
 
 
 def add_to_template(text: str, like: str, name: str) -> str:
@@ -68,11 +68,7 @@ def make_rule(name: str, like: str) -> None:
 
 def list_edits(name: str) -> str:
     """Return what is left to edit, in order, each with its file and line."""
-    app, function, rule = (
-        ROOT / name / "app.py",
-        f"{get_name(name)}Function",
-        f"{get_name(name)}Rule",
-    )
+    app, resource = ROOT / name / "app.py", get_name(name)
 
     def find(path: Path, text: str, after: str = "") -> str:
         content = path.read_text()
@@ -81,13 +77,17 @@ def list_edits(name: str) -> str:
 
     edits = {
         find(TEMPLATE, "Parameters:"): "its parameters of the stack; then their rows in README.md",
-        find(TEMPLATE, "Description", f"  {function}:"): "the function's description",
-        find(TEMPLATE, "Description", f"  {rule}:"): "the rule's: InputParameters and scope too",
+        find(TEMPLATE, "Description", f"  {resource}Function:"): "the function's description",
+        find(
+            TEMPLATE, "Description", f"  {resource}Rule:"
+        ): "the rule's: InputParameters and scope too",
         find(app, '"""'): "the card",
         find(app, "# --- Above: "): "the functions below this line",
         f"events/{name}/": "the events, and in configuration_items.json what is recorded",
         f"tests/test_{name}.py": "the tests",
-        find(TEMPLATE, "Policies", f"  {function}:"): "the actions, if it calls more of AWS",
+        find(
+            TEMPLATE, "Policies", f"  {resource}Function:"
+        ): "the actions, if it calls more of AWS",
         f"events/{name}/state.py": "what it reads there, made by boto3 calls",
     }
     width = max(map(len, edits)) + 2

@@ -18,7 +18,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from botocore.utils import parse_timestamp
 from tqdm import tqdm
@@ -80,7 +79,7 @@ def read_export(path: Path) -> Export:
     return Export(path, items, "configSnapshotId" in content)
 
 
-def is_list_of(kind: type, value: Any) -> bool:
+def is_list_of(kind: type, value: object) -> bool:
     """Return whether the value is a list of that kind alone."""
     return isinstance(value, list) and all(isinstance(each, kind) for each in value)
 
@@ -120,12 +119,13 @@ def find_newest(exports: list[Export], resource_types: list[str]) -> list[Json]:
     newest: dict[tuple[str, ...], Json] = {}
     for export in exports:
         for item in export.items:
-            if not resource_types or item["resourceType"] in resource_types:
-                if item["configurationItemStatus"] in ("OK", "ResourceDiscovered"):
-                    check_item(item, export.path, ("configuration",))
-                key = tuple(item[name] for name in IDENTITY)
-                if key not in newest or newest[key][CAPTURED] < item[CAPTURED]:
-                    newest[key] = item
+            if resource_types and item["resourceType"] not in resource_types:
+                continue
+            if item["configurationItemStatus"] in ("OK", "ResourceDiscovered"):
+                check_item(item, export.path, ("configuration",))
+            key = tuple(item[name] for name in IDENTITY)
+            if key not in newest or newest[key][CAPTURED] < item[CAPTURED]:
+                newest[key] = item
     return list(newest.values())
 
 
@@ -227,6 +227,9 @@ def main() -> int:
         raise ValueError(f"ITEMS must name a file: {FORMS}.")
     parameters = parse_parameters(os.environ.get("PARAMETERS", ""))
     rules = [read_rule(name, parameters) for name in choose_rules(os.environ.get("RULE"))]
+    for rule in rules:
+        if unknown := rule.scope.keys() - {"ComplianceResourceTypes"}:
+            raise ValueError(f"template.yaml: the scope of {rule.name} has {', '.join(unknown)}.")
     exports = [read_export(path) for path in paths]
     for export in exports:
         for name in ("tags", "relationships"):

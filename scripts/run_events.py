@@ -15,10 +15,9 @@ import textwrap
 from collections import Counter
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from scripts.local_aws import ITEMS, Outcome, invoke, parse_json, start_local_aws
-from scripts.stack import ROOT, list_rules
+from scripts.stack import ROOT, Json, list_rules
 
 COLOURS = {"COMPLIANT": 32, "NON_COMPLIANT": 33, "NOT_APPLICABLE": 2, "ERROR": 31}
 
@@ -44,7 +43,7 @@ def find_rule(path: Path) -> str:
     return folder
 
 
-def load_event(path: Path) -> dict[str, Any]:
+def load_event(path: Path) -> Json:
     """Return the event of a file, plain objects in it as the JSON texts that AWS Config sends."""
     event = parse_json(path.read_bytes(), path)
     for name in ("invokingEvent", "ruleParameters"):
@@ -123,7 +122,7 @@ def main() -> int:
         with start_local_aws() as aws:
             aws.prepare(folder)
             for _, path, event in group:
-                print(f"{f'{name}/{path.stem}':<{printer.column}}", end="", flush=True)
+                print(f"{name}/{path.stem}".ljust(printer.column), end="", flush=True)
                 outcome = invoke(name, event, aws)
                 printer.print_outcome(outcome, show_log=bool(os.environ.get("LOG")))
                 results.update(each["ComplianceType"] for each in outcome.evaluations)

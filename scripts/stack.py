@@ -10,7 +10,6 @@ from typing import Any
 import yaml
 
 Json = dict[str, Any]
-
 ROOT = Path(__file__).parent.parent
 
 
@@ -58,8 +57,13 @@ class ConfigRule:
 
     name: str
     message_types: list[str]
-    resource_types: list[str]  # the scope; none means any type
+    scope: Json
     parameters: dict[str, str]
+
+    @property
+    def resource_types(self) -> list[str]:
+        """Return the types in the rule's scope; none means any type."""
+        return list(self.scope.get("ComplianceResourceTypes", []))
 
     @property
     def is_periodic(self) -> bool:
@@ -75,18 +79,15 @@ def read_rule(rule: str, parameters: dict[str, str] | None = None) -> ConfigRule
     properties = template["Resources"][name]["Properties"]
     values = {name: each.get("Default", "") for name, each in template["Parameters"].items()}
     values |= parameters or {}
-    scope = properties.get("Scope", {})
-    if unknown := scope.keys() - {"ComplianceResourceTypes"}:
-        raise ValueError(f"template.yaml: the scope of {rule} has {', '.join(unknown)}.")
-    return ConfigRule(
-        rule,
-        [each["MessageType"] for each in properties["Source"]["SourceDetails"]],
-        scope.get("ComplianceResourceTypes", []),
-        {
-            name: str(values[value["Ref"]] if isinstance(value, dict) else value)
-            for name, value in properties.get("InputParameters", {}).items()
-        },
-    )
+    message_types = [each["MessageType"] for each in properties["Source"]["SourceDetails"]]
+    given = dict(properties.get("InputParameters", {}))
+    for key, value in given.items():
+        if isinstance(value, dict) and value.get("Ref") not in values:
+            raise ValueError(
+                f"template.yaml: {key} of {rule} must be a text or a !Ref to a parameter."
+            )
+        given[key] = str(values[value["Ref"]] if isinstance(value, dict) else value)
+    return ConfigRule(rule, message_types, properties.get("Scope", {}), given)
 
 
 def parse_parameters(text: str) -> dict[str, str]:

@@ -5,6 +5,8 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -184,6 +186,17 @@ def copy(tmp_path: Path) -> Path:
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, tmp_path / name, ignore=ignore)
     return tmp_path
+
+
+def run_module(
+    folder: Path, module: str, *arguments: str, **more: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a module in a copy of the repository, with more variables in the environment."""
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **more}
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
 
 
 @pytest.fixture

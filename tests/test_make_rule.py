@@ -1,22 +1,11 @@
 """`make rule`: a new rule runs and passes its own tests; the others say what is left to edit."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import RULES
-
-
-def run(copy: Path, module: str, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **more}
-    command = [sys.executable, "-m", module, *arguments]
-    return subprocess.run(
-        command, cwd=copy, env=environment, capture_output=True, text=True, check=False
-    )
+from tests.conftest import RULES, run_module
 
 
 @pytest.mark.parametrize(
@@ -25,24 +14,24 @@ def run(copy: Path, module: str, *arguments: str, **more: str) -> subprocess.Com
 def test_new_rule_runs_and_passes_and_tests_name_what_is_left(
     name: str, like: str, copy: Path
 ) -> None:
-    made = run(copy, "scripts.make_rule", name, like)
+    made = run_module(copy, "scripts.make_rule", name, like)
     assert made.returncode == 0, made.stderr
     edits = re.findall(r"^  (\S+?)(?::(\d+))?  ", made.stdout, re.MULTILINE)
     assert len(edits) == 9
     for path, line in edits:
         assert (copy / path).exists() or path == f"events/{name}/state.py"
         assert not line or (copy / path).read_text().splitlines()[int(line) - 1]
-    assert run(copy, "scripts.run_events", RULE=name).returncode == 0
-    assert run(copy, "pytest", f"tests/test_{name}.py").returncode == 0
-    tested = run(copy, "pytest", "-k", f"{name} or share", "tests/test_template.py")
+    assert run_module(copy, "scripts.run_events", RULE=name).returncode == 0
+    assert run_module(copy, "pytest", f"tests/test_{name}.py").returncode == 0
+    tested = run_module(copy, "pytest", "-k", f"{name} or share", "tests/test_template.py")
     failed = re.findall(r"^FAILED \S+::(\w+)", tested.stdout, re.MULTILINE)
     assert failed == ["test_no_two_rules_share_a_description"] * 3, tested.stdout
 
 
 def test_rule_that_is_a_common_word_can_be_copied(copy: Path) -> None:
-    assert run(copy, "scripts.make_rule", "count", RULES[-1]).returncode == 0
-    assert run(copy, "scripts.make_rule", "vpc_limit", "count").returncode == 0
-    assert run(copy, "pytest", "tests/test_vpc_limit.py").returncode == 0
+    assert run_module(copy, "scripts.make_rule", "count", RULES[-1]).returncode == 0
+    assert run_module(copy, "scripts.make_rule", "vpc_limit", "count").returncode == 0
+    assert run_module(copy, "pytest", "tests/test_vpc_limit.py").returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -59,7 +48,7 @@ def test_name_that_cannot_be_is_refused_and_nothing_changes(
     name: str, like: str, message: str, copy: Path
 ) -> None:
     before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
-    made = run(copy, "scripts.make_rule", name, like)
+    made = run_module(copy, "scripts.make_rule", name, like)
     assert made.returncode == 1
     assert message in made.stderr
     assert {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()} == before
@@ -92,7 +81,7 @@ def test_what_all_tests_need_is_one_failure_in_one_sentence(
 ) -> None:
     assert callable(damage)
     damage(copy)
-    tested = run(copy, "pytest")
+    tested = run_module(copy, "pytest")
     assert tested.returncode == 1
     assert message in tested.stdout + tested.stderr
     assert len((tested.stdout + tested.stderr).splitlines()) < 6

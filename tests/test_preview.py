@@ -309,6 +309,10 @@ def test_no_file_or_a_scope_that_a_preview_cannot_tell_is_an_error(
     load_template.cache_clear()
     with pytest.raises(ValueError, match=r"template\.yaml: the scope of sizes has TagKey\."):
         run(project.write("items.json", make_snapshot()))
+    project.write("template.yaml", template.replace("!Ref Limit", "!Sub Limit"))
+    load_template.cache_clear()
+    with pytest.raises(ValueError, match=r"limit of sizes must be a text or a !Ref to a parameter"):
+        run(project.write("items.json", make_snapshot()))
 
 
 # The README

@@ -11,7 +11,7 @@ import pytest
 
 from scripts import run_events
 from scripts.stack import ROOT
-from tests.conftest import RULES, Project
+from tests.conftest import RULES, Project, run_module
 
 README = (ROOT / "README.md").read_text()
 
@@ -180,8 +180,8 @@ def test_no_setting_of_the_caller_reaches_a_rule(copy: Path) -> None:
     app.write_text(f"import os\nprint(sorted(os.environ))\n{app.read_text()}")
     settings = dict.fromkeys(("AWS_ENDPOINT_URL", "HTTPS_PROXY"), "http://127.0.0.1:1")
     settings |= {"AWS_PROFILE": "missing", "AWS_RETRY_MODE": "bogus", "ASSUME_ROLE_MODE": "none"}
-    command, chosen = [sys.executable, "-m", "scripts.run_events"], {"LOG": "1", "RULE": RULES[0]}
-    printed = subprocess.check_output(command, cwd=copy, env=settings | chosen, text=True)
+    chosen = {"LOG": "1", "RULE": RULES[0]}
+    printed = run_module(copy, "scripts.run_events", **settings, **chosen).stdout
     assert printed.endswith(" 0 errors\n")
     assert [name for name in settings if f"'{name}'" in printed] == []
 

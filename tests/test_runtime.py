@@ -53,7 +53,7 @@ def start_emulator(folder: Path, handler: str, endpoint: str) -> tuple[Any, str]
     process = subprocess.Popen(
         [emulator, *options, *runtime],
         cwd=folder,
-        env={**os.environ, "AWS_REGION": "us-east-1", **variables},
+        env={**os.environ, **variables},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
