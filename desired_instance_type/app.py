@@ -2,7 +2,7 @@
 
 Trigger         configuration changes, oversized ones too; scope: AWS::EC2::Instance
 Parameter       desiredInstanceType: instance types separated by commas, * and ? are wildcards;
-                for example {"desiredInstanceType": "t3.*, m5.large"}
+                for example {"desiredInstanceType": "t3.*,m5.large"}
 COMPLIANT       the instance type matches one of them
 NON_COMPLIANT   it matches none
 NOT_APPLICABLE  the resource is deleted, not recorded, out of scope, or not an EC2 instance
@@ -15,7 +15,9 @@ https://docs.aws.amazon.com/config/latest/developerguide/evaluate-config_develop
 import json
 import logging
 import os
+import re
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -26,9 +28,10 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 Json = dict[str, Any]
-ASSUME_ROLE_MODE = os.environ.get("ASSUME_ROLE_MODE", "").lower() or "false"
-if ASSUME_ROLE_MODE not in ("true", "false"):
-    raise ValueError(f"ASSUME_ROLE_MODE must be true or false, not {ASSUME_ROLE_MODE!r}.")
+MODE = os.environ.get("ASSUME_ROLE_MODE") or "false"
+if MODE.lower() not in ("true", "false"):
+    raise ValueError(f"ASSUME_ROLE_MODE must be true or false, not {MODE!r}.")
+ASSUME_ROLE_MODE = MODE.lower() == "true"
 EXECUTION_ROLE_NAME = os.environ.get("EXECUTION_ROLE_NAME", "")
 # A call that is retried to its end takes at most 40 s: 3 x (2 + 7) s, and 13 s between.
 RETRIES = {"mode": "standard", "total_max_attempts": 3}
@@ -39,16 +42,16 @@ logging.getLogger("botocore").setLevel(logging.WARNING)  # its debug log shows r
 
 def get_client(service: str, event: Json) -> Any:
     """Return the client of a service, in assume-role mode with a role in the event's account."""
-    if ASSUME_ROLE_MODE == "false":
+    if not ASSUME_ROLE_MODE:
         return build_client(service)
-    role_arn = check_defined(event.get("executionRoleArn"), "executionRoleArn")
-    account, is_role, role_name = role_arn.partition(":role/")
+    role_arn = check_defined(event.get("executionRoleArn"), "executionRoleArn", str)
+    account_arn, separator, role_name = role_arn.partition(":role/")
     role_name = EXECUTION_ROLE_NAME or role_name
-    if not is_role or role_name.startswith("aws-service-role/"):  # nobody can assume those
+    if not separator or role_name.startswith("aws-service-role/"):  # nobody can assume those
         expected = "the ARN of a role that is not service-linked (or set EXECUTION_ROLE_NAME)"
         raise bad_input("executionRoleArn", expected, role_arn)
     # Assumed credentials last an hour; a client with them serves for this half hour at most.
-    return build_client(service, f"{account}:role/{role_name}", int(time.time() // 1800))
+    return build_client(service, f"{account_arn}:role/{role_name}", int(time.time() // 1800))
 
 
 @lru_cache(maxsize=50)  # over TLS a client takes about 1.2 MB
@@ -66,11 +69,11 @@ def build_client(service: str, role_arn: str = "", half_hour: int = 0) -> Any:
     )
 
 
-def check_defined(reference: Any, reference_name: str, kind: type = str) -> Any:
+def check_defined(reference: Any, reference_name: str, kind: type = object) -> Any:
     """Return `reference`; ValueError if it is missing, empty or not of `kind` (str or dict)."""
     if reference and isinstance(reference, kind):
         return reference
-    noun = "string" if kind is str else "object"
+    noun = {"str": "string", "dict": "object"}.get(kind.__name__, "value")
     raise bad_input(reference_name, f"a non-empty {noun}", reference)
 
 
@@ -94,13 +97,12 @@ def get_configuration(
     know the resource (API: GetResourceConfigHistory).
     """
     captured = datetime.fromisoformat(configuration_capture_time)
-    # Whole seconds around it: botocore before 1.43.100 drops the fraction of a request's time.
-    second = captured.replace(microsecond=0)
+    # A second before it: botocore before 1.43.100 drops the fraction of a request's time.
     pages = client.get_paginator("get_resource_config_history").paginate(
         resourceType=resource_type,
         resourceId=resource_id,
-        earlierTime=second - timedelta(seconds=1),
-        laterTime=second + timedelta(seconds=2),
+        earlierTime=captured - timedelta(seconds=1),
+        chronologicalOrder="Forward",
     )
     for page in pages:
         for item in page["configurationItems"]:
@@ -123,6 +125,9 @@ def convert_api_configuration(configuration_item: Json) -> Json:
             item[event_name] = item[api_name]
     if item.get("configuration"):
         item["configuration"] = json.loads(item["configuration"])
+    for name, text in item.get("supplementaryConfiguration", {}).items():
+        with suppress(ValueError):  # a value that is no JSON stays a text
+            item["supplementaryConfiguration"][name] = json.loads(text)
     for relationship in item.get("relationships", []):
         if "relationshipName" in relationship:
             relationship["name"] = relationship["relationshipName"]
@@ -147,15 +152,18 @@ def get_configuration_item(invoking_event: Json, client: Any) -> Json:
         raise bad_input("messageType", expected, message_type)
     name = "configurationItemSummary" if is_oversized else "configurationItem"
     item: Json = check_defined(invoking_event.get(name), name, dict)
-    fields = ("resourceType", "resourceId", "configurationItemCaptureTime")
-    resource_type, resource_id, captured = (check_defined(item.get(each), each) for each in fields)
-    return get_configuration(resource_type, resource_id, captured, client) if is_oversized else item
+    for field in ("resourceType", "resourceId", "configurationItemCaptureTime"):
+        check_defined(item.get(field), field, str)
+    if not is_oversized:
+        return item
+    captured = item["configurationItemCaptureTime"]
+    return get_configuration(item["resourceType"], item["resourceId"], captured, client)
 
 
 def is_applicable(configuration_item: Json, event: Json) -> bool:
     """Return whether the resource exists, is recorded and is in the rule's scope."""
     name = "configurationItemStatus"
-    status = check_defined(configuration_item.get(name), name)
+    status = check_defined(configuration_item.get(name), name, str)
     return status in ("OK", "ResourceDiscovered") and not event.get("eventLeftScope")
 
 
@@ -184,7 +192,7 @@ def get_assume_role_credentials(role_arn: str) -> Json:
 def parse_event(event: Any) -> tuple[Json, Json]:
     """Return the invoking event and the rule parameters; ValueError if the event is invalid."""
     check_defined(event, "event", dict)
-    check_defined(event.get("resultToken"), "resultToken")
+    check_defined(event.get("resultToken"), "resultToken", str)
     invoking_event = parse_object(event.get("invokingEvent"), "invokingEvent")
     return invoking_event, parse_object(event.get("ruleParameters", "{}"), "ruleParameters")
 
@@ -192,20 +200,23 @@ def parse_event(event: Any) -> tuple[Json, Json]:
 def parse_object(text: Any, name: str) -> Json:
     """Return the JSON object written in field `name`; ValueError if there is none."""
     try:
-        return {**json.loads(text)}  # a TypeError unless it is an object
+        value = json.loads(text)
     except (TypeError, ValueError):
-        raise bad_input(name, "the text of a JSON object", text) from None
+        value = None
+    if not isinstance(value, dict):
+        raise bad_input(name, "the text of a JSON object", text)
+    return value
 
 
 def report_evaluations(evaluations: list[Json], event: Json, client: Any) -> list[Json]:
     """Send the evaluations by PutEvaluations, 100 a call; RuntimeError if any is rejected."""
     test_mode = event["resultToken"] == "TESTMODE"  # a dry run: AWS Config writes nothing
+    evaluations = [shorten_annotation(evaluation) for evaluation in evaluations]
+    batches = [evaluations[start : start + 100] for start in range(0, len(evaluations), 100)]
+    if not batches:
+        batches = [[]]  # tells AWS Config that there is nothing to report
     rejected = []
-    for evaluation in evaluations:
-        if len(evaluation.get("Annotation", "")) > 256:  # AWS Config accepts no more
-            evaluation["Annotation"] = evaluation["Annotation"][:255] + "…"
-    for start in range(0, len(evaluations) or 1, 100):  # without any, AWS Config is told that
-        batch = evaluations[start : start + 100]
+    for batch in batches:
         response = client.put_evaluations(
             Evaluations=batch, ResultToken=event["resultToken"], TestMode=test_mode
         )
@@ -216,6 +227,14 @@ def report_evaluations(evaluations: list[Json], event: Json, client: Any) -> lis
     return evaluations
 
 
+def shorten_annotation(evaluation: Json) -> Json:
+    """Return the evaluation, a longer annotation cut to the 256 characters of the API."""
+    annotation = evaluation.get("Annotation", "")
+    if len(annotation) <= 256:
+        return evaluation
+    return evaluation | {"Annotation": annotation[:255] + "…"}
+
+
 # --- Above: the same text in every rule that has the function. Below: this rule. ---
 
 
@@ -224,12 +243,20 @@ def evaluate_change_notification_compliance(configuration_item: Json, rule_param
     if configuration_item["resourceType"] != "AWS::EC2::Instance":
         return "NOT_APPLICABLE"
     configuration = check_defined(configuration_item.get("configuration"), "configuration", dict)
-    instance_type = check_defined(configuration.get("instanceType"), "instanceType")
-    desired = rule_parameters.get("desiredInstanceType")
-    if not isinstance(desired, str) or not desired.replace(",", "").strip():
-        raise bad_input("desiredInstanceType", "a list of instance types", desired)
-    matches = any(fnmatchcase(instance_type, entry.strip()) for entry in desired.split(","))
+    instance_type = check_defined(configuration.get("instanceType"), "instanceType", str)
+    desired_types = list_desired_types(rule_parameters)
+    matches = any(fnmatchcase(instance_type, desired) for desired in desired_types)
     return "COMPLIANT" if matches else "NON_COMPLIANT"
+
+
+def list_desired_types(rule_parameters: Json) -> list[str]:
+    """Return the entries of `desiredInstanceType`; ValueError if one is no instance type."""
+    name = "desiredInstanceType"
+    desired = check_defined(rule_parameters.get(name), name, str)
+    entries = [entry.strip() for entry in desired.split(",") if entry.strip()]
+    if not entries or not all(re.fullmatch(r"[A-Za-z0-9.*?-]+", entry) for entry in entries):
+        raise bad_input(name, "instance types separated by commas", desired)
+    return entries
 
 
 def build_annotation(compliance_type: str, configuration_item: Json, rule_parameters: Json) -> str:
@@ -238,7 +265,7 @@ def build_annotation(compliance_type: str, configuration_item: Json, rule_parame
         return f"Not evaluated: {configuration_item['resourceType']} is not AWS::EC2::Instance."
     instance_type = configuration_item["configuration"]["instanceType"]
     verb = "matches" if compliance_type == "COMPLIANT" else "does not match"
-    desired = rule_parameters["desiredInstanceType"].strip(" ,")
+    desired = ",".join(list_desired_types(rule_parameters))
     return f"Instance type {instance_type} {verb} the desired types: {desired}."
 
 

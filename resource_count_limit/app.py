@@ -8,7 +8,7 @@ COMPLIANT      AWS Config has discovered at most maxCount resources in this acco
 NON_COMPLIANT  it has discovered more
 
 The periodic example of AWS's developer guide, in its order, fixed: it counts past 100, refuses a
-maxCount that is not a whole number and a stopped recorder, and loses no result (README).
+maxCount that is not a whole number and a type that is not recorded, and loses no result (README).
 https://docs.aws.amazon.com/config/latest/developerguide/evaluate-config_develop-rules_lambda-functions.html
 """
 
@@ -25,9 +25,10 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 Json = dict[str, Any]
-ASSUME_ROLE_MODE = os.environ.get("ASSUME_ROLE_MODE", "").lower() or "false"
-if ASSUME_ROLE_MODE not in ("true", "false"):
-    raise ValueError(f"ASSUME_ROLE_MODE must be true or false, not {ASSUME_ROLE_MODE!r}.")
+MODE = os.environ.get("ASSUME_ROLE_MODE") or "false"
+if MODE.lower() not in ("true", "false"):
+    raise ValueError(f"ASSUME_ROLE_MODE must be true or false, not {MODE!r}.")
+ASSUME_ROLE_MODE = MODE.lower() == "true"
 EXECUTION_ROLE_NAME = os.environ.get("EXECUTION_ROLE_NAME", "")
 # A call that is retried to its end takes at most 40 s: 3 x (2 + 7) s, and 13 s between.
 RETRIES = {"mode": "standard", "total_max_attempts": 3}
@@ -35,20 +36,21 @@ CLIENT_CONFIG = Config(connect_timeout=2, read_timeout=7, retries=RETRIES)
 LOGGER = logging.getLogger(__name__)
 logging.getLogger("botocore").setLevel(logging.WARNING)  # its debug log shows result tokens
 DEFAULT_RESOURCE_TYPE = "AWS::::Account"
+GLOBAL_RESOURCE_TYPES = ("AWS::IAM::User", "AWS::IAM::Group", "AWS::IAM::Role", "AWS::IAM::Policy")
 
 
 def get_client(service: str, event: Json) -> Any:
     """Return the client of a service, in assume-role mode with a role in the event's account."""
-    if ASSUME_ROLE_MODE == "false":
+    if not ASSUME_ROLE_MODE:
         return build_client(service)
-    role_arn = check_defined(event.get("executionRoleArn"), "executionRoleArn")
-    account, is_role, role_name = role_arn.partition(":role/")
+    role_arn = check_defined(event.get("executionRoleArn"), "executionRoleArn", str)
+    account_arn, separator, role_name = role_arn.partition(":role/")
     role_name = EXECUTION_ROLE_NAME or role_name
-    if not is_role or role_name.startswith("aws-service-role/"):  # nobody can assume those
+    if not separator or role_name.startswith("aws-service-role/"):  # nobody can assume those
         expected = "the ARN of a role that is not service-linked (or set EXECUTION_ROLE_NAME)"
         raise bad_input("executionRoleArn", expected, role_arn)
     # Assumed credentials last an hour; a client with them serves for this half hour at most.
-    return build_client(service, f"{account}:role/{role_name}", int(time.time() // 1800))
+    return build_client(service, f"{account_arn}:role/{role_name}", int(time.time() // 1800))
 
 
 @lru_cache(maxsize=50)  # over TLS a client takes about 1.2 MB
@@ -66,11 +68,11 @@ def build_client(service: str, role_arn: str = "", half_hour: int = 0) -> Any:
     )
 
 
-def check_defined(reference: Any, reference_name: str, kind: type = str) -> Any:
+def check_defined(reference: Any, reference_name: str, kind: type = object) -> Any:
     """Return `reference`; ValueError if it is missing, empty or not of `kind` (str or dict)."""
     if reference and isinstance(reference, kind):
         return reference
-    noun = "string" if kind is str else "object"
+    noun = {"str": "string", "dict": "object"}.get(kind.__name__, "value")
     raise bad_input(reference_name, f"a non-empty {noun}", reference)
 
 
@@ -99,6 +101,121 @@ def is_scheduled_notification(message_type: str | None) -> bool:
     return message_type == "ScheduledNotification"
 
 
+def parse_event(event: Any) -> tuple[Json, Json]:
+    """Return the invoking event and the rule parameters; ValueError if the event is invalid."""
+    check_defined(event, "event", dict)
+    check_defined(event.get("resultToken"), "resultToken", str)
+    invoking_event = parse_object(event.get("invokingEvent"), "invokingEvent")
+    return invoking_event, parse_object(event.get("ruleParameters", "{}"), "ruleParameters")
+
+
+def parse_object(text: Any, name: str) -> Json:
+    """Return the JSON object written in field `name`; ValueError if there is none."""
+    try:
+        value = json.loads(text)
+    except (TypeError, ValueError):
+        value = None
+    if not isinstance(value, dict):
+        raise bad_input(name, "the text of a JSON object", text)
+    return value
+
+
+def report_evaluations(evaluations: list[Json], event: Json, client: Any) -> list[Json]:
+    """Send the evaluations by PutEvaluations, 100 a call; RuntimeError if any is rejected."""
+    test_mode = event["resultToken"] == "TESTMODE"  # a dry run: AWS Config writes nothing
+    evaluations = [shorten_annotation(evaluation) for evaluation in evaluations]
+    batches = [evaluations[start : start + 100] for start in range(0, len(evaluations), 100)]
+    if not batches:
+        batches = [[]]  # tells AWS Config that there is nothing to report
+    rejected = []
+    for batch in batches:
+        response = client.put_evaluations(
+            Evaluations=batch, ResultToken=event["resultToken"], TestMode=test_mode
+        )
+        rejected += [each["ComplianceResourceId"] for each in response.get("FailedEvaluations", [])]
+        LOGGER.info("evaluations sent", extra={"evaluations": batch, "test_mode": test_mode})
+    if rejected:
+        raise RuntimeError(f"AWS Config rejected {len(rejected)} evaluations: {rejected!r:.200}.")
+    return evaluations
+
+
+def shorten_annotation(evaluation: Json) -> Json:
+    """Return the evaluation, a longer annotation cut to the 256 characters of the API."""
+    annotation = evaluation.get("Annotation", "")
+    if len(annotation) <= 256:
+        return evaluation
+    return evaluation | {"Annotation": annotation[:255] + "…"}
+
+
+# --- Above: the same text in every rule that has the function. Below: this rule. ---
+
+
+def count_resource_types(
+    applicable_resource_type: str, next_token: str, count: int, client: Any, max_count: int
+) -> int:
+    """Return `count` and what is listed from `next_token` on, until that passes `max_count`."""
+    request = {"resourceType": applicable_resource_type}
+    while True:
+        if next_token:
+            request["nextToken"] = next_token
+        page = client.list_discovered_resources(**request)
+        count += len(page["resourceIdentifiers"])
+        next_token = page.get("nextToken", "")
+        if not next_token or count > max_count:
+            return count
+
+
+def check_recorded(resource_type: str, client: Any) -> None:
+    """Raise a RuntimeError unless AWS Config is recording the type: without that, its list is old.
+
+    (API: DescribeConfigurationRecorderStatus, DescribeConfigurationRecorders.)
+    """
+    statuses = client.describe_configuration_recorder_status()["ConfigurationRecordersStatus"]
+    if not any(status.get("recording") for status in statuses):
+        raise RuntimeError(f"AWS Config is not recording {resource_type}: start the recorder.")
+    for recorder in client.describe_configuration_recorders()["ConfigurationRecorders"]:
+        if not is_in_recording_group(resource_type, recorder["recordingGroup"]):
+            fix = "add the type to what the recorder records"
+            raise RuntimeError(f"AWS Config is not recording {resource_type}: {fix}.")
+
+
+def is_in_recording_group(resource_type: str, recording_group: Json) -> bool:
+    """Return whether a recorder with these settings records the type (API: RecordingGroup)."""
+    strategy = recording_group.get("recordingStrategy", {}).get("useOnly")
+    if strategy == "EXCLUSION_BY_RESOURCE_TYPES":
+        excluded = recording_group.get("exclusionByResourceTypes", {}).get("resourceTypes", [])
+        return resource_type not in excluded
+    if recording_group.get("allSupported"):
+        with_global_types = recording_group.get("includeGlobalResourceTypes", False)
+        return with_global_types or resource_type not in GLOBAL_RESOURCE_TYPES
+    return resource_type in recording_group.get("resourceTypes", [])
+
+
+def evaluate_compliance(max_count: int | str, actual_count: int | str) -> str:
+    """Return the compliance type of an account that holds `actual_count` resources."""
+    return "NON_COMPLIANT" if int(actual_count) > int(max_count) else "COMPLIANT"
+
+
+def evaluate_parameters(rule_parameters: Json) -> Json:
+    """Return the rule parameters, `maxCount` as a number; ValueError if one is invalid."""
+    resource_type = rule_parameters.get("applicableResourceType")
+    if not isinstance(resource_type, str) or not resource_type.strip():
+        raise bad_input("applicableResourceType", "a resource type", resource_type)
+    max_count = rule_parameters.get("maxCount", 0)
+    if not re.fullmatch(r"\s*[0-9]+\s*", str(max_count)):
+        raise bad_input("maxCount", "a whole number of 0 or more", max_count)
+    checked = {"applicableResourceType": resource_type.strip(), "maxCount": int(max_count)}
+    return rule_parameters | checked
+
+
+def build_annotation(resource_type: str, max_count: int, count: int) -> str:
+    """Return the sentence that AWS Config shows beside the compliance type."""
+    found = str(count) if count else "0 (is the type recorded?)"
+    if count > max_count:
+        found = f"at least {count}"  # the listing stops when the limit is passed
+    return f"Resources of type {resource_type} found: {found}; at most {max_count} allowed."
+
+
 def build_evaluation(
     resource_id: str,
     compliance_type: str,
@@ -112,89 +229,11 @@ def build_evaluation(
         "ComplianceResourceType": resource_type,
         "ComplianceResourceId": resource_id,
         "ComplianceType": compliance_type,
-        "OrderingTimestamp": check_defined(created, "notificationCreationTime"),
+        "OrderingTimestamp": check_defined(created, "notificationCreationTime", str),
     }
     if annotation:
         evaluation["Annotation"] = annotation
     return evaluation
-
-
-def parse_event(event: Any) -> tuple[Json, Json]:
-    """Return the invoking event and the rule parameters; ValueError if the event is invalid."""
-    check_defined(event, "event", dict)
-    check_defined(event.get("resultToken"), "resultToken")
-    invoking_event = parse_object(event.get("invokingEvent"), "invokingEvent")
-    return invoking_event, parse_object(event.get("ruleParameters", "{}"), "ruleParameters")
-
-
-def parse_object(text: Any, name: str) -> Json:
-    """Return the JSON object written in field `name`; ValueError if there is none."""
-    try:
-        return {**json.loads(text)}  # a TypeError unless it is an object
-    except (TypeError, ValueError):
-        raise bad_input(name, "the text of a JSON object", text) from None
-
-
-def report_evaluations(evaluations: list[Json], event: Json, client: Any) -> list[Json]:
-    """Send the evaluations by PutEvaluations, 100 a call; RuntimeError if any is rejected."""
-    test_mode = event["resultToken"] == "TESTMODE"  # a dry run: AWS Config writes nothing
-    rejected = []
-    for evaluation in evaluations:
-        if len(evaluation.get("Annotation", "")) > 256:  # AWS Config accepts no more
-            evaluation["Annotation"] = evaluation["Annotation"][:255] + "…"
-    for start in range(0, len(evaluations) or 1, 100):  # without any, AWS Config is told that
-        batch = evaluations[start : start + 100]
-        response = client.put_evaluations(
-            Evaluations=batch, ResultToken=event["resultToken"], TestMode=test_mode
-        )
-        rejected += [each["ComplianceResourceId"] for each in response.get("FailedEvaluations", [])]
-        LOGGER.info("evaluations sent", extra={"evaluations": batch, "test_mode": test_mode})
-    if rejected:
-        raise RuntimeError(f"AWS Config rejected {len(rejected)} evaluations: {rejected!r:.200}.")
-    return evaluations
-
-
-# --- Above: the same text in every rule that has the function. Below: this rule. ---
-def count_resource_types(
-    applicable_resource_type: str, next_token: str, count: int, client: Any, max_count: int
-) -> int:
-    """Return `count` and what is listed from `next_token` on, until that passes `max_count`."""
-    while True:
-        page = client.list_discovered_resources(
-            resourceType=applicable_resource_type, nextToken=next_token
-        )
-        count += len(page["resourceIdentifiers"])
-        next_token = page.get("nextToken", "")
-        if not next_token or count > max_count:
-            return count
-
-
-def check_recorded(resource_type: str, client: Any) -> None:
-    """Raise a RuntimeError unless AWS Config records the type: without that, its list is old."""
-    response = client.get_discovered_resource_counts(resourceTypes=[resource_type])
-    if not response.get("resourceCounts"):
-        raise RuntimeError(f"AWS Config is not recording {resource_type}, so its count is old.")
-
-
-def evaluate_compliance(max_count: int, actual_count: int) -> str:
-    """Return the compliance type of an account that holds `actual_count` resources."""
-    return "NON_COMPLIANT" if actual_count > max_count else "COMPLIANT"
-
-
-def evaluate_parameters(rule_parameters: Json) -> Json:
-    """Return the rule parameters, checked, `maxCount` as a number; ValueError if one is invalid."""
-    name = "applicableResourceType"
-    resource_type = check_defined(rule_parameters.get(name), name).strip()
-    max_count = rule_parameters.get("maxCount", 0)
-    if not re.fullmatch(r"\s*[0-9]+\s*", str(max_count)):
-        raise bad_input("maxCount", "a whole number of 0 or more", max_count)
-    return {"applicableResourceType": resource_type, "maxCount": int(max_count)}
-
-
-def build_annotation(resource_type: str, max_count: int, count: int) -> str:
-    """Return the sentence that AWS Config shows beside the compliance type."""
-    found = f"at least {count}" if count > max_count else count or "0 (is the type recorded?)"
-    return f"Resources of type {resource_type} found: {found}; at most {max_count} allowed."
 
 
 def lambda_handler(event: Json, context: object) -> list[Json]:
@@ -207,13 +246,12 @@ def lambda_handler(event: Json, context: object) -> list[Json]:
     invoking_event, rule_parameters = parse_event(event)
     if not is_scheduled_notification(invoking_event.get("messageType")):
         raise bad_input("messageType", "ScheduledNotification", invoking_event.get("messageType"))
-    account_id = check_defined(event.get("accountId"), "accountId")
+    account_id = check_defined(event.get("accountId"), "accountId", str)
     parameters = evaluate_parameters(rule_parameters)
     resource_type, max_count = parameters["applicableResourceType"], parameters["maxCount"]
     client = get_client("config", event)
+    check_recorded(resource_type, client)
     count = count_resource_types(resource_type, "", 0, client, max_count)
-    if count:
-        check_recorded(resource_type, client)
     compliance_type = evaluate_compliance(max_count, count)
     annotation = build_annotation(resource_type, max_count, count)
     evaluation = build_evaluation(account_id, compliance_type, event, annotation=annotation)

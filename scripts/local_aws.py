@@ -36,11 +36,13 @@ from moto.config.exceptions import (
     InvalidParameterValueException,
     ResourceNotDiscoveredException,
 )
+from moto.config.models import config_backends
 from moto.config.responses import ConfigResponse
 from moto.core.botocore_stubber import BotocoreStubber
 
 from scripts.stack import ROOT, Json
 
+ACCOUNTS = ("123456789012", "111122223333")  # those of the samples
 ITEMS = "configuration_items.json"
 CAPTURED = "configurationItemCaptureTime"
 REQUIRED = {"resourceType", "resourceId", CAPTURED}
@@ -74,7 +76,8 @@ class LocalAws:
 def start_local_aws(aws: LocalAws | None = None) -> Iterator[LocalAws]:
     """Let moto answer all calls until the block ends, for AWS Config from what is recorded.
 
-    By itself moto knows few types, no history, and PutEvaluations in test mode only.
+    By itself moto knows few types, no history, and PutEvaluations in test mode only. Its recorder
+    is on and records everything, until a state.py stops or narrows it.
     """
     local = aws or LocalAws()
     call_moto = BotocoreStubber.__call__
@@ -90,7 +93,21 @@ def start_local_aws(aws: LocalAws | None = None) -> Iterator[LocalAws]:
     keep_session: Any = {"core": {"reset_boto3_session": False}}  # its API models take 0.1 s
     only_moto = mock.patch.object(BotocoreStubber, "__call__", answer)
     with mock_aws(config=keep_session), only_moto, answer_for_config(local):
+        for account_id in ACCOUNTS:
+            start_recorder(account_id)
         yield local
+
+
+def start_recorder(account_id: str) -> None:
+    """Let AWS Config record all types in the account."""
+    config = config_backends[account_id]["us-east-1"]
+    group = {"allSupported": True, "includeGlobalResourceTypes": True}
+    role_arn = f"arn:aws:iam::{account_id}:role/recorder"
+    config.put_configuration_recorder(
+        {"name": "default", "roleARN": role_arn, "recordingGroup": group}
+    )
+    config.put_delivery_channel({"name": "default", "s3BucketName": f"config-{account_id}"})
+    config.start_configuration_recorder("default")
 
 
 @contextmanager
@@ -117,12 +134,6 @@ def answer_for_config(aws: LocalAws) -> Iterator[None]:
         token = {"nextToken": str(end)} if end < len(ids) else {}
         return json.dumps({"resourceIdentifiers": page[start:end], **token})
 
-    def get_discovered_resource_counts(request: ConfigResponse) -> str:
-        asked = json.loads(request.body)
-        types = asked.get("resourceTypes") or sorted({item["resourceType"] for item in aws.items})
-        counts = [{"resourceType": each, "count": len(list_ids(request, each))} for each in types]
-        return json.dumps({"resourceCounts": [each for each in counts if each["count"]]})
-
     def get_resource_config_history(request: ConfigResponse) -> str:
         asked = json.loads(request.body)
         resource = asked["resourceType"], asked["resourceId"]
@@ -133,7 +144,8 @@ def answer_for_config(aws: LocalAws) -> Iterator[None]:
             raise ResourceNotDiscoveredException(*resource)
         earlier, later = asked.get("earlierTime", 0), asked.get("laterTime", float("inf"))
         found = [each for each in known if earlier <= each[CAPTURED] <= later]
-        found.sort(key=lambda each: each[CAPTURED], reverse=True)
+        is_newest_first = asked.get("chronologicalOrder") != "Forward"
+        found.sort(key=lambda each: each[CAPTURED], reverse=is_newest_first)
         return json.dumps({"configurationItems": found})
 
     def put_evaluations(request: ConfigResponse) -> str:
@@ -142,8 +154,7 @@ def answer_for_config(aws: LocalAws) -> Iterator[None]:
         aws.evaluations += evaluations
         return json.dumps({"FailedEvaluations": []})
 
-    answers = [list_discovered_resources, get_discovered_resource_counts]
-    answers += [get_resource_config_history, put_evaluations]
+    answers = [list_discovered_resources, get_resource_config_history, put_evaluations]
     named: dict[str, Any] = {each.__name__: each for each in answers}
     with mock.patch.multiple(ConfigResponse, create=True, **named):
         yield

@@ -45,7 +45,8 @@ Row = dict[str, str]
 Job = tuple[str, str, str, Json, list[Json]]  # account, Region, resource, notification, record
 # What a rule may call: of a part of an account, a list or a count would be a wrong answer.
 REPORT = {"config:PutEvaluations"}
-ACCOUNT = REPORT | {"config:ListDiscoveredResources", "config:GetDiscoveredResourceCounts"}
+RECORDER = {"config:DescribeConfigurationRecorders", "config:DescribeConfigurationRecorderStatus"}
+ACCOUNT = REPORT | RECORDER | {"config:ListDiscoveredResources"}
 
 
 @dataclass
@@ -198,12 +199,17 @@ def preview(rule: ConfigRule, exports: list[Export]) -> tuple[list[Row], str]:
     if not jobs:
         return [], f"{rule.name}: {nothing}."
     rows: list[Row] = []
+    asked_recorder = False
     with start_local_aws(LocalAws(only=only)) as aws:
         for account, region, resource, content, aws.items in tqdm(
             jobs, desc=rule.name, delay=1, disable=None, leave=False
         ):
             outcome = invoke(rule.name, make_event(rule, account, region, content), aws)
+            asked_recorder = asked_recorder or not RECORDER.isdisjoint(outcome.calls)
             rows += make_rows([rule.name, account, region], resource, outcome)
+    if asked_recorder:
+        told = "previewed as if AWS Config recorded every type: an export does not say it"
+        print(f"{rule.name}: {told}.")
     found = Counter(row["compliance type"] for row in rows)
     number = found.total() - found["ERROR"]
     return rows, f"{rule.name}: {number} evaluation{'' if number == 1 else 's'}: {count(found)}"

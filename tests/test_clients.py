@@ -37,6 +37,7 @@ def test_own_account_mode_keeps_one_client_of_each_service(
     rule: str, mode: str, aws: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = load(rule, ASSUME_ROLE_MODE=mode)
+    assert module.ASSUME_ROLE_MODE is False, "a truth value, as in the guide"
     client = module.get_client("config", of_account(OTHER_ACCOUNT))
     client.describe_configuration_recorders()
     assert aws.requests[-1].account_id == OWN_ACCOUNT

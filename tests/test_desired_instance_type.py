@@ -52,8 +52,8 @@ def test_oversized_notification_is_reported_from_the_item_that_was_evaluated(aws
             "ComplianceResourceType": "AWS::EC2::Instance",
             "ComplianceResourceId": "i-0b16000000000005b",
             "ComplianceType": "NON_COMPLIANT",
-            "Annotation": "Instance type t3.large does not match the desired types: t3.micro, "
-            "t3.small.",
+            "Annotation": "Instance type t3.large does not match the desired types: "
+            "t3.micro,t3.small.",
             "OrderingTimestamp": "2026-11-05T09:15:27.732Z",
         }
     ]
@@ -107,14 +107,25 @@ def test_stack_accepts_lists_of_instance_types_alone(value: str, accepted: bool)
     assert accepts(parameter, value) is accepted
 
 
-def test_annotation_has_no_commas_at_its_ends() -> None:
+def test_annotation_has_the_desired_types_and_commas_alone() -> None:
     _, annotation = evaluate("t3.micro", desiredInstanceType=" ,t3.*, m5.large, ")
-    assert annotation == "Instance type t3.micro matches the desired types: t3.*, m5.large."
+    assert annotation == "Instance type t3.micro matches the desired types: t3.*,m5.large."
 
 
-@pytest.mark.parametrize("desired", [None, "", " \n", ", ,", ["t3.micro"], 3], ids=repr)
+@pytest.mark.parametrize("desired", [None, "", ["t3.micro"], 3], ids=repr)
 def test_missing_desired_type_is_an_error(desired: Any) -> None:
-    message = f"desiredInstanceType must be a list of instance types, not {desired!r}."
+    message = f"desiredInstanceType must be a non-empty string, not {desired!r}."
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        evaluate("t3.micro", desiredInstanceType=desired)
+
+
+@pytest.mark.parametrize(
+    "desired",
+    [" \n", ", ,", "t3.micro t3.small", "t3.micro;t3.small", "t[34].micro", "*,t3_micro"],
+    ids=repr,
+)
+def test_entry_that_is_no_instance_type_is_an_error_and_matches_nothing(desired: str) -> None:
+    message = f"desiredInstanceType must be instance types separated by commas, not {desired!r}."
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         evaluate("t3.micro", desiredInstanceType=desired)
 

@@ -315,6 +315,22 @@ def test_no_file_or_a_scope_that_a_preview_cannot_tell_is_an_error(
         run(project.write("items.json", make_snapshot()))
 
 
+# The shipped rules
+
+
+@pytest.mark.parametrize("rule", [rule for rule in RULES if read_rule(rule).is_periodic])
+def test_periodic_rule_is_previewed_as_if_every_type_were_recorded(
+    rule: str, tmp_path: Path, run: Any
+) -> None:
+    path = tmp_path / "snapshot.json"
+    path.write_text(json.dumps(make_snapshot(make_volume("vol-1", 1))))
+    code, lines = run(path, RULE=rule)
+    assert code == 0, lines
+    assert lines[-1].startswith(f"{rule}: 1 evaluation: 1 compliant, ")
+    told = f"{rule}: previewed as if AWS Config recorded every type: an export does not say it."
+    assert (told in lines) is ("check_recorded" in (ROOT / rule / "app.py").read_text())
+
+
 # The README
 
 

@@ -1,5 +1,6 @@
 """The rule resource_count_limit: what it counts and decides, through moto's AWS Config."""
 
+import json
 import re
 from typing import Any
 
@@ -12,7 +13,11 @@ from tests.conftest import ABSENT, Json, Wire, edit, load, read_event
 
 RULE = "resource_count_limit"
 INSTANCE = "AWS::EC2::Instance"
-LIST, COUNTS, PUT = "ListDiscoveredResources", "GetDiscoveredResourceCounts", "PutEvaluations"
+USER = "AWS::IAM::User"
+TYPE = "applicableResourceType must be a resource type"
+NOTIFIED = "2026-11-05T09:15:27.482Z"
+RECORDER, STATUS = "DescribeConfigurationRecorders", "DescribeConfigurationRecorderStatus"
+LIST, PUT = "ListDiscoveredResources", "PutEvaluations"
 
 
 def with_parameters(**parameters: Any) -> Json:
@@ -26,15 +31,15 @@ def record_instances(aws: Wire, number: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("instances", "compliance_type", "found", "operations"),
+    ("instances", "compliance_type", "found"),
     [
-        (0, "COMPLIANT", "0 (is the type recorded?)", [LIST, PUT]),
-        (2, "COMPLIANT", "2", [LIST, COUNTS, PUT]),
-        (3, "NON_COMPLIANT", "at least 3", [LIST, COUNTS, PUT]),
+        (0, "COMPLIANT", "0 (is the type recorded?)"),
+        (2, "COMPLIANT", "2"),
+        (3, "NON_COMPLIANT", "at least 3"),
     ],
 )
 def test_account_is_evaluated_by_its_count(
-    instances: int, compliance_type: str, found: str, operations: list[str], aws: Wire
+    instances: int, compliance_type: str, found: str, aws: Wire
 ) -> None:
     record_instances(aws, instances)
     assert load(RULE).lambda_handler(with_parameters(maxCount="2"), None) == [
@@ -46,7 +51,7 @@ def test_account_is_evaluated_by_its_count(
             "OrderingTimestamp": "2026-11-06T09:15:28.107Z",
         }
     ]
-    assert aws.operations == operations
+    assert aws.operations == [STATUS, RECORDER, LIST, PUT]
 
 
 @pytest.mark.parametrize(
@@ -76,8 +81,8 @@ def test_short_and_empty_pages_are_followed(aws: Wire) -> None:
     aws.answers[LIST] = [*pages]
     client = boto3.client("config")
     assert load(RULE).count_resource_types(INSTANCE, "", 0, client, 44) == 44
-    tokens = [call.parameters["nextToken"] for call in aws.requests]
-    assert tokens == ["", "0", "1", "2", "3", "4"]
+    tokens = [call.parameters.get("nextToken") for call in aws.requests]
+    assert tokens == [None, "0", "1", "2", "3", "4"]
 
 
 def test_count_goes_on_from_a_token_and_a_count(aws: Wire) -> None:
@@ -86,12 +91,104 @@ def test_count_goes_on_from_a_token_and_a_count(aws: Wire) -> None:
     assert load(RULE).count_resource_types(INSTANCE, "200", 7, client, 1000) == 57
 
 
-def test_type_that_is_no_longer_recorded_is_an_error(aws: Wire) -> None:
-    record_instances(aws, 3)
-    aws.answers[COUNTS] = [{"totalDiscoveredResources": 0, "resourceCounts": []}]
-    with pytest.raises(RuntimeError, match=f"^AWS Config is not recording {INSTANCE}, so"):
-        load(RULE).lambda_handler(with_parameters(), None)
-    assert aws.evaluations == []
+# What AWS Config records
+
+
+def stop(_aws: Wire) -> None:
+    boto3.client("config").stop_configuration_recorder(ConfigurationRecorderName="default")
+
+
+def delete(_aws: Wire) -> None:
+    boto3.client("config").delete_configuration_recorder(ConfigurationRecorderName="default")
+
+
+def let_record(**group: Any) -> Any:
+    """Return a function that gives the recorder this recording group, as AWS Config answers it."""
+
+    def narrow(aws: Wire) -> None:
+        recorder = {"name": "default", "recordingGroup": group}
+        aws.answers[RECORDER] = [{"ConfigurationRecorders": [recorder]}]
+
+    return narrow
+
+
+ALL = {"allSupported": True}
+BUCKETS = ["AWS::S3::Bucket"]
+BY_EXCLUSION = {"recordingStrategy": {"useOnly": "EXCLUSION_BY_RESOURCE_TYPES"}}
+
+
+def exclude(*types: str) -> Json:
+    return BY_EXCLUSION | {"exclusionByResourceTypes": {"resourceTypes": [*types]}}
+
+
+START, ADD = "start the recorder", "add the type to what the recorder records"
+
+
+@pytest.mark.parametrize(
+    ("resource_type", "change", "fix"),
+    [
+        pytest.param(INSTANCE, stop, START, id="the recorder is stopped"),
+        pytest.param(INSTANCE, delete, START, id="there is no recorder"),
+        pytest.param(INSTANCE, let_record(**ALL), None, id="all types"),
+        pytest.param(USER, let_record(**ALL), ADD, id="all types but the global ones"),
+        pytest.param("AWS::IAM::Policy", let_record(**ALL), ADD, id="policies are global too"),
+        pytest.param(
+            USER, let_record(**ALL, includeGlobalResourceTypes=True), None, id="global ones too"
+        ),
+        pytest.param(INSTANCE, let_record(resourceTypes=[INSTANCE]), None, id="a listed type"),
+        pytest.param(INSTANCE, let_record(resourceTypes=BUCKETS), ADD, id="other types"),
+        pytest.param(INSTANCE, let_record(**exclude(INSTANCE)), ADD, id="an excluded type"),
+        pytest.param(INSTANCE, let_record(**exclude(*BUCKETS)), None, id="others are excluded"),
+        pytest.param(USER, let_record(**exclude(*BUCKETS)), None, id="exclusion leaves IAM in"),
+        pytest.param(USER, let_record(**exclude()), None, id="nothing is excluded"),
+    ],
+)
+def test_type_that_is_not_recorded_is_an_error_before_the_count(
+    resource_type: str, change: Any, fix: str | None, aws: Wire
+) -> None:
+    change(aws)
+    event = with_parameters(applicableResourceType=resource_type)
+    if fix is None:
+        (evaluation,) = load(RULE).lambda_handler(event, None)
+        assert evaluation["ComplianceType"] == "COMPLIANT"
+    else:
+        message = f"AWS Config is not recording {resource_type}: {fix}."
+        with pytest.raises(RuntimeError, match=f"^{message}$"):
+            load(RULE).lambda_handler(event, None)
+        assert LIST not in aws.operations
+        assert aws.evaluations == []
+
+
+# Parameters and evaluations
+
+
+@pytest.mark.parametrize(
+    ("max_count", "actual_count", "compliance_type"),
+    [
+        (9, 10, "NON_COMPLIANT"),
+        (10, 10, "COMPLIANT"),
+        ("10", "9", "COMPLIANT"),
+        ("9", 10, "NON_COMPLIANT"),
+    ],
+)
+def test_counts_are_compared_as_numbers_and_texts(
+    max_count: int | str, actual_count: int | str, compliance_type: str
+) -> None:
+    assert load(RULE).evaluate_compliance(max_count, actual_count) == compliance_type
+
+
+def test_evaluation_is_of_the_account_at_the_notifications_time() -> None:
+    event = {"invokingEvent": json.dumps({"notificationCreationTime": NOTIFIED})}
+    expected = {
+        "ComplianceResourceType": "AWS::::Account",
+        "ComplianceResourceId": "123456789012",
+        "ComplianceType": "COMPLIANT",
+        "OrderingTimestamp": NOTIFIED,
+    }
+    build = load(RULE).build_evaluation
+    assert build("123456789012", "COMPLIANT", event) == expected
+    expected |= {"ComplianceResourceType": "AWS::IAM::User", "Annotation": "Why."}
+    assert build("123456789012", "COMPLIANT", event, "AWS::IAM::User", "Why.") == expected
 
 
 @pytest.mark.parametrize(
@@ -100,10 +197,10 @@ def test_type_that_is_no_longer_recorded_is_an_error(aws: Wire) -> None:
     ids=["text", "number", "blanks", "zero as text", "zero", "leading zeros", "absent"],
 )
 def test_max_count_is_a_whole_number(max_count: Any, allowed: int) -> None:
-    parameters = {"applicableResourceType": f" {INSTANCE} "}
+    parameters = {"applicableResourceType": f" {INSTANCE} ", "owner": "team"}
     if max_count is not ABSENT:
         parameters["maxCount"] = max_count
-    checked = {"applicableResourceType": INSTANCE, "maxCount": allowed}
+    checked = {"applicableResourceType": INSTANCE, "maxCount": allowed, "owner": "team"}
     assert load(RULE).evaluate_parameters(parameters) == checked
 
 
@@ -136,8 +233,9 @@ def test_stack_accepts_types_and_whole_numbers_alone(name: str, value: str, acce
 @pytest.mark.parametrize(
     ("event", "message"),
     [
-        (with_parameters(applicableResourceType=ABSENT), "applicableResourceType must be a non-"),
-        (with_parameters(applicableResourceType=5), "applicableResourceType must be a non-empty"),
+        (with_parameters(applicableResourceType=ABSENT), f"{TYPE}, not None"),
+        (with_parameters(applicableResourceType=5), f"{TYPE}, not 5"),
+        (with_parameters(applicableResourceType="  "), f"{TYPE}, not '  '"),
         (
             with_parameters(maxCount="ten"),
             "maxCount must be a whole number of 0 or more, not 'ten'",
@@ -148,7 +246,10 @@ def test_stack_accepts_types_and_whole_numbers_alone(name: str, value: str, acce
             "messageType must be ScheduledNotification, not 'ConfigurationSnapshot'",
         ),
     ],
-    ids=["no resource type", "no text", "no number", "no account", "another message type"],
+    ids=[
+        *("no resource type", "no text", "blanks", "no number", "no account"),
+        "another message type",
+    ],
 )
 def test_invalid_event_is_an_error_before_any_call(event: Json, message: str, aws: Wire) -> None:
     with pytest.raises(ValueError, match=f"^{message}"):
