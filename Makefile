@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
+.NOTPARALLEL:  # several commands install into one environment
 .PHONY: help run preview test organization rule clean
 
 PYTHON ?= python3.13
@@ -45,8 +46,8 @@ clean:  ## remove what the other commands made
 	@$(PYTHON) -m venv $(@D) && touch $@
 .venv/run .venv/dev: .venv/%: .venv/python requirements/run.txt requirements/%.txt
 	@.venv/bin/$(PIP) requirements/$*.txt && touch $@
-.venv-sam/ready: .venv-sam/python requirements/sam.txt
-	@.venv-sam/bin/$(PIP) requirements/sam.txt && touch $@
-.sdk-oldest/ready: .venv/dev requirements/sdk-oldest.txt
+.venv-sam/ready: .venv-sam/python requirements/by_hand/sam.txt
+	@.venv-sam/bin/$(PIP) requirements/by_hand/sam.txt && touch $@
+.sdk-oldest/ready: .venv/dev requirements/by_hand/sdk-oldest.txt
 	@rm -rf .sdk-oldest
-	@.venv/bin/$(PIP) requirements/sdk-oldest.txt --no-deps --target .sdk-oldest && touch $@
+	@.venv/bin/$(PIP) requirements/by_hand/sdk-oldest.txt --no-deps --target .sdk-oldest && touch $@

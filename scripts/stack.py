@@ -79,7 +79,7 @@ def read_rule(rule: str, parameters: dict[str, str] | None = None) -> ConfigRule
     properties = template["Resources"][name]["Properties"]
     values = {name: each.get("Default", "") for name, each in template["Parameters"].items()}
     values |= parameters or {}
-    message_types = [each["MessageType"] for each in properties["Source"]["SourceDetails"]]
+    message_types = [each.get("MessageType") for each in properties["Source"]["SourceDetails"]]
     given = dict(properties.get("InputParameters", {}))
     for key, value in given.items():
         if isinstance(value, dict) and value.get("Ref") not in values:

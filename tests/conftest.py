@@ -182,7 +182,7 @@ def copy(tmp_path: Path) -> Path:
     for path in ROOT.iterdir():
         if path.is_file():
             shutil.copy(path, tmp_path)
-    for name in ("events", "scripts", "tests", *RULES):
+    for name in ("docs", "events", "scripts", "tests", *RULES):
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, tmp_path / name, ignore=ignore)
     return tmp_path

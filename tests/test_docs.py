@@ -1,4 +1,4 @@
-"""README and OPERATIONS.md: their tables and commands are those of the project."""
+"""README and docs/: their tables and commands are those of the project."""
 
 import json
 import re
@@ -12,9 +12,13 @@ from botocore import xform_name
 
 from scripts.stack import ROOT, load_template
 
-DOCUMENTS = {name: (ROOT / name).read_text() for name in ("README.md", "OPERATIONS.md")}
+PATHS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = {str(path.relative_to(ROOT)): path.read_text() for path in PATHS}
 LINES = [line for text in DOCUMENTS.values() for line in text.splitlines()]
-AWS = sorted({line for line in LINES if line.startswith("aws ") and "aws s3 cp" not in line})
+OF_THE_CLI = ("aws s3 cp ", "aws logs tail ")  # no operations of the API
+AWS = sorted(
+    {line for line in LINES if line.startswith("aws ") and not line.startswith(OF_THE_CLI)}
+)
 SAM = sorted(
     {part.strip() for line in LINES if line.startswith("sam ") for part in line.split("&&")}
 )
@@ -68,4 +72,4 @@ def test_sam_commands_are_accepted_by_sam() -> None:
 @pytest.mark.parametrize(("document", "text"), DOCUMENTS.items(), ids=DOCUMENTS)
 def test_files_that_are_named_exist(document: str, text: str) -> None:
     links = re.findall(r"\]\((?!https:)([^)#]+)\)", text)
-    assert [link for link in links if not (ROOT / link).exists()] == []
+    assert [link for link in links if not ((ROOT / document).parent / link).exists()] == []

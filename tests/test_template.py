@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import boto3
 import botocore.session
@@ -19,25 +20,16 @@ from tests.conftest import RULES, Json, Wire, load, read_event, read_sample, run
 
 TEMPLATE = load_template()
 TRANSLATED = translate()
+IN = "In template.yaml"
 every_rule = pytest.mark.parametrize("rule", RULES)
 
 
 def get_properties(rule: str, suffix: str) -> Json:
     """Return the properties of one of the rule's resources, as CloudFormation gets them."""
     name = f"{get_name(rule)}{suffix}"
-    assert name in TRANSLATED["Resources"], f"template.yaml has no {name}: each rule needs one."
+    assert name in TRANSLATED["Resources"], f"{IN} add {name}: each rule needs one."
     properties: Json = TRANSLATED["Resources"][name]["Properties"]
     return properties
-
-
-def list_statements(rule: str) -> list[Json]:
-    """Return what the function's role may do besides writing its log and leaving failed events."""
-    policies = get_properties(rule, "FunctionRole")["Policies"]
-    statements = [each for policy in policies for each in policy["PolicyDocument"]["Statement"]]
-    own = [each for each in statements if each["Action"] != "sqs:SendMessage"]
-    texts = [each["Action"] for each in own if isinstance(each["Action"], str)]
-    assert not texts, f"template.yaml: write Action as a list: {texts}."
-    return own
 
 
 # The rules and their functions
@@ -46,46 +38,139 @@ def list_statements(rule: str) -> list[Json]:
 @every_rule
 def test_rule_has_its_function_which_config_of_this_account_alone_may_invoke(rule: str) -> None:
     name = get_name(rule)
-    function, permission, source = (
-        TEMPLATE["Resources"].get(f"{name}Function", {"Properties": {}})["Properties"],
-        get_properties(rule, "Permission"),
-        get_properties(rule, "Rule")["Source"],
+    function = TEMPLATE["Resources"].get(f"{name}Function", {"Properties": {}})["Properties"]
+    assert function.get("CodeUri", "").strip("/") == rule, (
+        f"{IN} {name}Function needs CodeUri: {rule}/."
     )
-    assert function.get("CodeUri", "").strip("/") == rule
     arn = {"Fn::GetAtt": [f"{name}Function", "Arn"]}
-    assert source["SourceIdentifier"] == permission["FunctionName"] == arn
-    assert permission["Principal"] == "config.amazonaws.com"
-    assert permission["SourceAccount"] == {"Ref": "AWS::AccountId"}
-    waits_for = TRANSLATED["Resources"][f"{name}Rule"]["DependsOn"]
-    assert {f"{name}Permission", f"{name}FunctionEventInvokeConfig"} <= set(waits_for)
+    source, permission = get_properties(rule, "Rule")["Source"], get_properties(rule, "Permission")
+    needs = f"must be !GetAtt {name}Function.Arn in template.yaml."
+    assert source.get("SourceIdentifier") == arn, f"SourceIdentifier of {name}Rule {needs}"
+    assert permission.get("FunctionName") == arn, f"FunctionName of {name}Permission {needs}"
+    who = permission.get("Principal"), permission.get("SourceAccount")
+    assert who == ("config.amazonaws.com", {"Ref": "AWS::AccountId"}), (
+        f"{IN} {name}Permission needs Principal: config.amazonaws.com and SourceAccount: "
+        "!Ref AWS::AccountId, or others may invoke the function."
+    )
+    waits_for = TRANSLATED["Resources"][f"{name}Rule"].get("DependsOn", [])
+    needed = [f"{name}Permission", f"{name}FunctionEventInvokeConfig"]
+    assert set(needed) <= set(waits_for), f"{IN} {name}Rule needs DependsOn: [{', '.join(needed)}]."
+
+
+@every_rule
+def test_rule_is_invoked_by_every_message_of_its_trigger_and_for_its_types_alone(rule: str) -> None:
+    configured, name = read_rule(rule), f"{get_name(rule)}Rule"
+    if configured.is_periodic:
+        wrong = set(configured.message_types) - {"ScheduledNotification"}
+        assert not wrong, f"{IN} {name} is periodic: remove {wrong} from its SourceDetails."
+        return
+    change = "ConfigurationItemChangeNotification"
+    assert set(configured.message_types) == {change, f"Oversized{change}"}, (
+        f"{IN} SourceDetails of {name} must have the MessageTypes {change} and Oversized{change}, "
+        "or ScheduledNotification."
+    )
+    assert configured.scope, f"{IN} {name} needs a Scope, or every type of resource invokes it."
 
 
 @every_rule
 def test_function_logs_with_a_retention_and_a_lost_event_is_kept_and_alarms(rule: str) -> None:
+    name = get_name(rule)
     group = get_properties(rule, "Function")["LoggingConfig"]["LogGroup"]["Ref"]
-    retention = TRANSLATED["Resources"][group]["Properties"]["RetentionInDays"]
-    assert retention == {"Ref": "LogRetentionDays"}
+    retention = TRANSLATED["Resources"][group]["Properties"].get("RetentionInDays")
+    assert retention == {"Ref": "LogRetentionDays"}, (
+        f"{IN} the log of {name}Function needs a retention."
+    )
     destination = get_properties(rule, "FunctionEventInvokeConfig")["DestinationConfig"]
-    assert destination == {"OnFailure": {"Destination": {"Fn::GetAtt": ["FailureQueue", "Arn"]}}}
+    queue = {"Fn::GetAtt": ["FailureQueue", "Arn"]}
+    assert destination == {"OnFailure": {"Destination": queue}}, (
+        f"{IN} the failed events of {name}Function must go to FailureQueue."
+    )
     alarm = get_properties(rule, "Alarm")
-    function = {"Name": "FunctionName", "Value": {"Ref": f"{get_name(rule)}Function"}}
-    assert (alarm["MetricName"], alarm["Dimensions"]) == ("AsyncEventsDropped", [function])
-    assert rule in alarm["AlarmDescription"], "the alarm names its rule"
-    assert alarm["AlarmActions"]["Fn::If"][:2] == ["HasTopic", [{"Ref": "AlarmTopicArn"}]]
+    watched = alarm["MetricName"], alarm["Dimensions"]
+    function = {"Name": "FunctionName", "Value": {"Ref": f"{name}Function"}}
+    assert watched == ("AsyncEventsDropped", [function]), (
+        f"{IN} {name}Alarm must watch AsyncEventsDropped of {name}Function."
+    )
+    assert rule in alarm["AlarmDescription"], f"{IN} {name}Alarm must name {rule} in its text."
+
+
+@every_rule
+def test_alarm_notifies_the_topic_of_that_name_in_the_stacks_region(rule: str) -> None:
+    has_topic, (topic,), nothing = get_properties(rule, "Alarm")["AlarmActions"]["Fn::If"]
+    parts = ["arn", {"Ref": "AWS::Partition"}, "sns", {"Ref": "AWS::Region"}, {"Ref": "AlarmTopic"}]
+    assert (has_topic, topic) == ("HasTopic", {"Fn::Join": [":", parts]})
+    assert nothing == {"Ref": "AWS::NoValue"}
+
+
+@every_rule
+def test_concurrency_of_a_change_triggered_rule_can_be_reserved(rule: str) -> None:
+    reserved = get_properties(rule, "Function").get("ReservedConcurrentExecutions")
+    if not read_rule(rule).is_periodic:
+        given = ["HasReservedConcurrency", {"Ref": "ReservedConcurrency"}, {"Ref": "AWS::NoValue"}]
+        function = f"{get_name(rule)}Function"
+        assert reserved == {"Fn::If": given}, f"{IN} {function} needs ReservedConcurrentExecutions."
 
 
 # Permissions
 
 
+def as_list(value: Any) -> list[Any]:
+    """Return the list, or one of the value alone: policies are written in both ways."""
+    return value if isinstance(value, list) else [value]
+
+
+def list_actions(rule: str, role: Json) -> list[str]:
+    """Return what a function may do besides writing its log and leaving failed events.
+
+    AssertionError: the role may do more than its statements name.
+    """
+    own = f"{rule}: in Policies of template.yaml"
+    basic = "service-role/AWSLambdaBasicExecutionRole"
+    managed = [arn for arn in map(str, role["ManagedPolicyArns"]) if basic not in arn]
+    assert not managed, f"{own} name each action instead of the managed policy {managed}."
+    documents = [policy["PolicyDocument"] for policy in role.get("Policies", [])]
+    statements = [each for document in documents for each in as_list(document["Statement"])]
+    assert not [each for each in statements if "NotAction" in each], f"{own} write no NotAction."
+    allowed = [each for each in statements if each["Effect"] == "Allow"]
+    actions = [action for each in allowed for action in as_list(each["Action"])]
+    wide = [action for action in actions if "*" in action or "?" in action]
+    assert not wide, f"{own} name each action instead of {wide}."
+    return [action for action in actions if action != "sqs:SendMessage"]
+
+
+BASIC = {"ManagedPolicyArns": ["arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"]}
+
+
+@pytest.mark.parametrize(
+    ("managed", "statement", "named"),
+    [
+        ([], {"Action": "iam:List*"}, "'iam:List*'"),
+        ([], {"Action": ["iam:ListUsers", "*"]}, "'*'"),
+        ([], {"Action": ["iam:List?sers"]}, "'iam:List?sers'"),
+        ([], {"NotAction": ["iam:CreateUser"]}, "write no NotAction"),
+        (["arn:aws:iam::aws:policy/ReadOnlyAccess"], {"Action": []}, "policy/ReadOnlyAccess"),
+    ],
+)
+def test_right_that_is_wider_than_its_action_is_refused(
+    managed: list[str], statement: Json, named: str
+) -> None:
+    policy = {"PolicyDocument": {"Statement": {"Effect": "Allow", **statement}}}
+    role = {"ManagedPolicyArns": BASIC["ManagedPolicyArns"] + managed, "Policies": [policy]}
+    with pytest.raises(AssertionError, match=re.escape(named)):
+        list_actions("a_rule", role)
+
+
 enforced = set_initial_no_auth_action_count(0)  # runs a function while moto enforces policies
 
 
-def assume_role(statements: list[Json]) -> boto3.Session:
-    """Create a role with these statements in moto; return a session of it."""
+def assume_role(actions: list[str]) -> boto3.Session:
+    """Create a role that may do this in moto; return a session of it."""
     iam, sts = boto3.client("iam"), boto3.client("sts")
     iam.create_role(RoleName="function", AssumeRolePolicyDocument="{}")
-    if statements:
-        document = json.dumps({"Version": "2012-10-17", "Statement": statements})
+    if actions:
+        # Any Resource: moto compares with "*" alone, so that a narrower one cannot be tested.
+        statement = {"Effect": "Allow", "Action": actions, "Resource": "*"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
         iam.put_role_policy(RoleName="function", PolicyName="own", PolicyDocument=document)
     role_arn = "arn:aws:iam::123456789012:role/function"
     credentials = sts.assume_role(RoleArn=role_arn, RoleSessionName="test")["Credentials"]
@@ -98,14 +183,14 @@ def test_role_permits_what_the_samples_need_and_no_more(
     rule: str, aws: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aws.prepare_rule(rule)
-    statements = list_statements(rule)
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", assume_role(statements))
+    actions = list_actions(rule, get_properties(rule, "FunctionRole"))
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", assume_role(actions))
     aws.requests.clear()
     module = load(rule)
     for path in list_events(rule):
         enforced(module.lambda_handler)(read_event(rule, path.stem), None)
-    granted = {action for each in statements for action in each["Action"]}
-    unused = {each for each in granted - {call.action for call in aws.requests} if is_call(each)}
+    called = {call.action for call in aws.requests}
+    unused = {action for action in set(actions) - called if is_call(action)}
     assert not unused, f"template.yaml permits {unused}, which no event in events/{rule}/ needs."
 
 
@@ -126,21 +211,21 @@ def test_policies_are_enforced_above(rule: str, aws: Wire, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    ("value", "accepted"),
+    ("name", "value", "accepted"),
     [
-        ("", True),
-        ("arn:aws-us-gov:sns:us-gov-west-1:123456789012:alarms", True),
-        ("arn:aws:sns:us-east-1:123456789012:alarms.fifo", False),
-        ("alarms", False),
+        ("AlarmTopic", "", True),
+        ("AlarmTopic", "123456789012:alarms", True),
+        ("AlarmTopic", "123456789012:alarms.fifo", False),
+        ("AlarmTopic", "arn:aws:sns:us-east-1:123456789012:alarms", False),
+        ("ReservedConcurrency", "", True),
+        ("ReservedConcurrency", "1", True),
+        ("ReservedConcurrency", "0", False),
     ],
 )
-def test_topic_is_the_arn_of_a_standard_topic_or_nothing(value: str, accepted: bool) -> None:
-    assert accepts(TEMPLATE["Parameters"]["AlarmTopicArn"], value) is accepted
-
-
-def test_no_policy_grants_a_wildcard_of_actions() -> None:
-    text = (ROOT / "template.yaml").read_text()
-    assert not re.search(r"\b[a-z0-9-]+:[A-Za-z]*\*\]?$", text, re.MULTILINE)
+def test_topic_and_concurrency_are_given_in_their_form_or_not_at_all(
+    name: str, value: str, accepted: bool
+) -> None:
+    assert accepts(TEMPLATE["Parameters"][name], value) is accepted
 
 
 # What a rule of one's own has to say itself
@@ -165,7 +250,7 @@ def test_no_two_rules_share_a_description(number: int) -> None:
 def test_every_parameter_of_the_template_is_read(rule: str) -> None:
     _, _, own = (ROOT / rule / "app.py").read_text().partition("# --- Above: ")
     unread = [name for name in read_rule(rule).parameters if f'"{name}"' not in own]
-    assert unread == [], f"{rule}/app.py reads none of these InputParameters below its marker line."
+    assert not unread, f"{rule}/app.py must read {unread}, or remove it from InputParameters."
 
 
 @every_rule
@@ -183,13 +268,18 @@ def test_default_parameters_of_the_template_are_accepted(rule: str, aws: Wire) -
 )
 def test_sample_event_fits_the_template(rule: str, case: str) -> None:
     event = read_event(rule, case)
-    assert event["resultToken"] == "TESTMODE"
     configured, content = read_rule(rule), json.loads(event["invokingEvent"])
-    assert json.loads(event.get("ruleParameters", "{}")).keys() == configured.parameters.keys()
-    assert content["messageType"] in configured.message_types
+    path, names = f"events/{rule}/{case}.json", list(configured.parameters)
+    assert event["resultToken"] == "TESTMODE", f"{path}: resultToken must be TESTMODE, a dry run."
+    given = list(json.loads(event.get("ruleParameters", "{}")))
+    assert sorted(given) == sorted(names), (
+        f"{path}: ruleParameters must have {names}, the InputParameters of template.yaml."
+    )
+    types = configured.message_types
+    assert content.get("messageType") in types, f"{path}: messageType must be one of {types}."
     item = content.get("configurationItem") or content.get("configurationItemSummary")
-    if item and configured.resource_types:
-        assert item["resourceType"] in configured.resource_types, "the scope in template.yaml"
+    if item and (types := configured.resource_types):
+        assert item["resourceType"] in types, f"{path}: resourceType must be one of the scope's."
 
 
 @every_rule
