@@ -68,8 +68,9 @@ def test_deleted_resource_needs_no_configuration_and_no_parameter(aws: Wire) -> 
     assert evaluation["ComplianceType"] == "NOT_APPLICABLE"
 
 
-def test_status_is_required(aws: Wire) -> None:
-    changes = {"configurationItem.configurationItemStatus": ABSENT}
+@pytest.mark.parametrize("status", [ABSENT, 5], ids=["absent", "no text"])
+def test_status_is_required(status: Any, aws: Wire) -> None:
+    changes = {"configurationItem.configurationItemStatus": status}
     event = edit(read_event(RULE, "compliant"), "invokingEvent", changes)
     with pytest.raises(ValueError, match="configurationItemStatus must be a non-empty"):
         load(RULE).lambda_handler(event, None)

@@ -404,6 +404,8 @@ def test_annotation_is_cut_at_256_characters(rule: str, length: int, shown: str,
     (evaluation,) = report(rule, evaluations)
     assert evaluation["Annotation"] == aws.evaluations[0]["Annotation"] == shown
     assert evaluations == make_evaluations(1, "x" * length), "the caller's stay as they are"
+    del evaluations[0]["Annotation"]
+    assert report(rule, evaluations) == evaluations, "an annotation is optional"
 
 
 @every_rule

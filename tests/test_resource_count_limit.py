@@ -141,6 +141,8 @@ START, ADD = "start the recorder", "add the type to what the recorder records"
         pytest.param(INSTANCE, let_record(**exclude(*BUCKETS)), None, id="others are excluded"),
         pytest.param(USER, let_record(**exclude(*BUCKETS)), None, id="exclusion leaves IAM in"),
         pytest.param(USER, let_record(**exclude()), None, id="nothing is excluded"),
+        pytest.param(USER, let_record(**BY_EXCLUSION), None, id="no list of exclusions"),
+        pytest.param(INSTANCE, let_record(), ADD, id="neither all types nor a list"),
     ],
 )
 def test_type_that_is_not_recorded_is_an_error_before_the_count(
@@ -189,6 +191,9 @@ def test_evaluation_is_of_the_account_at_the_notifications_time() -> None:
     assert build("123456789012", "COMPLIANT", event) == expected
     expected |= {"ComplianceResourceType": "AWS::IAM::User", "Annotation": "Why."}
     assert build("123456789012", "COMPLIANT", event, "AWS::IAM::User", "Why.") == expected
+    event = {"invokingEvent": json.dumps({"notificationCreationTime": 5})}
+    with pytest.raises(ValueError, match=r"^notificationCreationTime must be a non-empty string, "):
+        build("123456789012", "COMPLIANT", event)
 
 
 @pytest.mark.parametrize(
