@@ -10,17 +10,22 @@ RULES := $(patsubst %/app.py,%,$(wildcard */app.py))
 DEV := .venv/bin/python -m
 SAM := .venv-sam/bin/python -m samcli
 PIP := python -m pip install --quiet --disable-pip-version-check --requirement
+# An option of a script, if the variable of that name is set; ALL=0 means no. Its value is quoted by
+# the shell: make exports what is given on its command line.
+option = $(if $($(1)),--$(2) "$$$(1)")
+flag = $(if $(filter-out 0 no false,$($(1))),--$(2))
 export SAM_CLI_TELEMETRY := 0
 unexport AWS_PROFILE AWS_DEFAULT_PROFILE
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | column -t -s '|'
 
-run: .venv/run  ## run the sample events; EVENT=file, RULE=folder, LOG=1 to see the log
-	@$(DEV) scripts.run_events
+run: .venv/run  ## run the sample events; EVENT=file, RULE=folder, ALL=1, LOG=1 to see the log
+	@$(DEV) scripts.run_events $(EVENT) $(call option,RULE,rule) $(call flag,ALL,all) $(call flag,LOG,log)
 
-preview: .venv/run  ## what the rules say of ITEMS=exported file; RULE=, PARAMETERS=, ALL=1, CSV=file
-	@$(DEV) scripts.preview
+preview: .venv/run  ## what the rules say of ITEMS=exported files; RULE=, PARAMETERS=, ALL=1, CSV=file, FAIL=1
+	@$(DEV) scripts.preview $(ITEMS) $(call option,RULE,rule) $(call option,PARAMETERS,parameters) \
+	  $(call option,CSV,csv) $(call flag,ALL,all) $(call flag,FAIL,fail)
 
 test: .venv/dev .venv-sam/ready .sdk-oldest/ready  ## check style, types and template; run all tests
 	@$(DEV) ruff check .
@@ -34,7 +39,7 @@ organization: .venv/dev  ## write organization.json, the stack for every account
 	@$(DEV) scripts.organization
 
 rule: .venv/run  ## make a rule of your own: NAME=s3_bucket_versioning LIKE=desired_instance_type
-	@$(DEV) scripts.make_rule "$(NAME)" "$(LIKE)"
+	@$(DEV) scripts.make_rule "$$NAME" "$$LIKE"
 
 clean:  ## remove what the other commands made
 	rm -rf organization.json .aws-sam .venv .venv-sam .sdk-oldest .coverage .*_cache

@@ -8,7 +8,7 @@ import os
 import runpy
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from functools import cache
@@ -57,12 +57,24 @@ class LocalAws:
     calls: list[str] = field(default_factory=list)  # config:PutEvaluations
     evaluations: list[Json] = field(default_factory=list)
     only: set[str] | None = None  # the calls that have an answer; None: all that moto answers
+    list_exported: Callable[[str], list[str]] | None = None  # the ids of a type, instead of `items`
 
     def handle(self, _request: Any, call: str) -> Any:
         """Note a call; return its answer, or None to let moto answer."""
         self.calls.append(call)
         if self.only is not None and call not in self.only:
             raise RuntimeError(f"A preview has no answer to {call}.")
+
+    def list_ids(self, resource_type: str) -> list[str] | None:
+        """Return the ids of the recorded resources of a type; None if there was never one."""
+        if self.list_exported:
+            return self.list_exported(resource_type)
+        known = [item for item in self.items if item["resourceType"] == resource_type]
+        if not known:
+            return None
+        status = "configurationItemStatus"
+        deleted = {item["resourceId"] for item in known if "Deleted" in item.get(status, "OK")}
+        return sorted({item["resourceId"] for item in known} - deleted)
 
     def prepare(self, folder: Path) -> None:
         """Record the folder's configuration_items.json and run its state.py, if there are any."""
@@ -116,14 +128,12 @@ def answer_for_config(aws: LocalAws) -> Iterator[None]:
     list_by_moto = ConfigResponse.list_discovered_resources
 
     def list_ids(request: ConfigResponse, resource_type: str) -> list[str]:
-        known = [item for item in aws.items if item["resourceType"] == resource_type]
-        if not known:
+        ids = aws.list_ids(resource_type)
+        if ids is None:
             request.querystring["resourceType"] = resource_type
             found = json.loads(list_by_moto(request))["resourceIdentifiers"]
-            return [each["resourceId"] for each in found]
-        status = "configurationItemStatus"
-        deleted = {item["resourceId"] for item in known if "Deleted" in item.get(status, "OK")}
-        return sorted({item["resourceId"] for item in known} - deleted)
+            ids = [each["resourceId"] for each in found]
+        return ids
 
     def list_discovered_resources(request: ConfigResponse) -> str:
         asked = json.loads(request.body)
@@ -150,7 +160,8 @@ def answer_for_config(aws: LocalAws) -> Iterator[None]:
 
     def put_evaluations(request: ConfigResponse) -> str:
         evaluations = json.loads(request.body)["Evaluations"]
-        check_evaluations(evaluations)
+        if problem := find_problem(evaluations):
+            raise InvalidParameterValueException(problem)
         aws.evaluations += evaluations
         return json.dumps({"FailedEvaluations": []})
 
@@ -160,16 +171,17 @@ def answer_for_config(aws: LocalAws) -> Iterator[None]:
         yield
 
 
-def check_evaluations(evaluations: list[Json]) -> None:
-    """Refuse what AWS Config refuses and the SDK does not (API: PutEvaluations, Evaluation)."""
+def find_problem(evaluations: list[Json]) -> str:
+    """Return what AWS Config refuses and the SDK does not (API: PutEvaluations, Evaluation)."""
     if len(evaluations) > 100:
-        raise InvalidParameterValueException("PutEvaluations accepts at most 100 evaluations.")
+        return "PutEvaluations accepts at most 100 evaluations."
     for evaluation in evaluations:
         if evaluation["ComplianceType"] not in COMPLIANCE_TYPES:
             expected = f"one of {', '.join(COMPLIANCE_TYPES)}, not {evaluation['ComplianceType']}"
-            raise InvalidParameterValueException(f"ComplianceType must be {expected}.")
+            return f"ComplianceType must be {expected}."
         if not 1 <= len(evaluation.get("Annotation", "none")) <= 256:
-            raise InvalidParameterValueException("An annotation has 1 to 256 characters.")
+            return "An annotation has 1 to 256 characters."
+    return ""
 
 
 # Files

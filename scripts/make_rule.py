@@ -1,7 +1,7 @@
 """Make a rule like another one: its folder, events, tests and section of the template, renamed."""
 
+import argparse
 import re
-import sys
 from pathlib import Path
 
 from scripts.stack import ROOT, get_name, list_rules
@@ -94,10 +94,19 @@ def list_edits(name: str) -> str:
     return "\n".join(f"  {where:<{width}}{what}" for where, what in edits.items())
 
 
-if __name__ == "__main__":
+def main(arguments: list[str] | None = None) -> None:
+    """Make the rule; print what is left to edit."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.make_rule", description=__doc__)
+    parser.add_argument("name", help="the new rule, like s3_bucket_versioning")
+    parser.add_argument("like", help="the rule to copy")
+    chosen = parser.parse_args(arguments)
     try:
-        make_rule(*[*sys.argv[1:], "", ""][:2])
-    except (OSError, ValueError) as ex:
-        sys.exit(f"make rule: {ex}")
-    print(f"Made {sys.argv[1]}, and its section of template.yaml. Now edit, in this order:")
-    print(list_edits(sys.argv[1]))
+        make_rule(chosen.name, chosen.like)
+    except ValueError as ex:
+        parser.error(str(ex))
+    print(f"Made {chosen.name}, and its section of template.yaml. Now edit, in this order:")
+    print(list_edits(chosen.name))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,140 +1,114 @@
-"""Print what the rules would say of recorded configuration that AWS Config exported."""
+"""Print what the rules would report of recorded configuration that AWS Config exported."""
 
 import signal
 
-# An interrupt ends the process at once and without a traceback, during the imports too.
+# An interrupt, and a reader that stops (| head), end the process at once and without a traceback.
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 
+import argparse
 import csv
-import gzip
 import json
-import os
-import re
-import shlex
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from botocore.utils import parse_timestamp
+from botocore.awsrequest import AWSResponse
+from botocore.handlers import BUILTIN_HANDLERS
 from tqdm import tqdm
 
-from scripts.local_aws import CAPTURED, LocalAws, Outcome, invoke, parse_json, start_local_aws
-from scripts.run_events import Printer, choose_rules, count
+from scripts.exports import FORMS, Record, format_time
+from scripts.local_aws import CAPTURED, LocalAws, Outcome, find_problem, invoke, start_local_aws
+from scripts.results import count, format_result, format_table
+from scripts.run_events import choose_rules
 from scripts.stack import ConfigRule, Json, parse_parameters, read_rule
 
-FORMS = (
-    "a configuration snapshot, a history file, or what `aws configservice` prints for "
-    "get-resource-config-history or select-resource-config"
-)
-EVENT_NAMES = {
-    "accountId": "awsAccountId",
-    "arn": "ARN",
-    "configurationItemMD5Hash": "configurationStateMd5Hash",
-    "version": "configurationItemVersion",
-}
-IDENTITY = ("resourceType", "resourceId", "awsAccountId", "awsRegion")
-EVENT_TIME = re.compile(r"[0-9T:-]{19}\.[0-9]{3}Z")  # these can be compared as they are
-NEEDED = (*IDENTITY, "configurationItemStatus", CAPTURED)
-COLUMNS = ["rule", "account", "Region", "resource type", "resource id"]
-COLUMNS += ["compliance type", "annotation", "time"]
-Row = dict[str, str]
-Job = tuple[str, str, str, Json, list[Json]]  # account, Region, resource, notification, record
-# What a rule may call: of a part of an account, a list or a count would be a wrong answer.
-REPORT = {"config:PutEvaluations"}
+LISTED = 20  # resources of a rule
+FREQUENT = 5  # annotations
 RECORDER = {"config:DescribeConfigurationRecorders", "config:DescribeConfigurationRecorderStatus"}
+# What a rule may call: of a part of an account, a list would be a wrong answer.
+REPORT = {"config:PutEvaluations"}
 ACCOUNT = REPORT | RECORDER | {"config:ListDiscoveredResources"}
 
 
+class Row(NamedTuple):
+    """An evaluation, or an error: its compliance type is ERROR, its annotation the error."""
+
+    rule: str
+    account: str
+    region: str
+    resource_type: str
+    resource_id: str
+    compliance_type: str
+    annotation: str
+    time: str
+
+
 @dataclass
-class Export:
-    """One file: its configuration items, in the form that events have."""
+class Preview:
+    """What a rule would report, or the reason why nothing was evaluated."""
 
-    path: Path
-    items: list[Json]
-    is_snapshot: bool
-
-
-def read_export(path: Path) -> Export:
-    """Return the items of a file, whichever form it has, gzipped or not."""
-    data = path.read_bytes()
-    if data.startswith(b"\x1f\x8b"):
-        try:
-            data = gzip.decompress(data)
-        except (EOFError, OSError) as ex:
-            raise ValueError(f"{path} is not a whole gzip file.") from ex
-    content = parse_json(data, path)
-    if content.get("nextToken") or content.get("NextToken"):
-        raise ValueError(f"{path} has a nextToken: it holds one page of several.")
-    if "configurationItems" in content:
-        items = content["configurationItems"]
-    else:
-        results = content.get("Results", "")
-        items = [parse_json(text, path) for text in results] if is_list_of(str, results) else None
-    if not is_list_of(dict, items):
-        raise ValueError(f"{path} must be {FORMS}.")
-    items = [check_item(to_event_form(item), path, NEEDED) for item in items]
-    return Export(path, items, "configSnapshotId" in content)
+    rule: ConfigRule
+    rows: list[Row] = field(default_factory=list)
+    errors: dict[tuple[str, ...], list[Row]] = field(default_factory=lambda: defaultdict(list))
+    calls: set[str] = field(default_factory=set)
+    reason: str = ""
 
 
-def is_list_of(kind: type, value: object) -> bool:
-    """Return whether the value is a list of that kind alone."""
-    return isinstance(value, list) and all(isinstance(each, kind) for each in value)
+# AWS Config as exported
 
 
-def to_event_form(item: Json) -> Json:
-    """Return the item with the names that events have, its configuration an object."""
-    item = {EVENT_NAMES.get(name, name): value for name, value in item.items()}
-    if isinstance(item.get("configuration"), str):
-        item["configuration"] = json.loads(item["configuration"] or "null")
-    for name in (CAPTURED, "resourceCreationTime"):
-        if item.get(name) and not EVENT_TIME.fullmatch(str(item[name])):
-            item[name] = format_time(parse_timestamp(item[name]))
-    if isinstance(item.get("tags"), list):  # select-resource-config
-        item["tags"] = {tag["key"]: tag["value"] for tag in item["tags"]}
-    for relationship in item.get("relationships") or []:
-        if "relationshipName" in relationship:
-            relationship["name"] = relationship["relationshipName"]
-    return item
+PREVIEWED: list[LocalAws] = []  # the one that is being previewed, if any
 
 
-def format_time(time: datetime) -> str:
-    """Return the time as events have it: 2016-10-06T16:46:16.261Z."""
-    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def answer_put_evaluations(params: Json, **_more: Any) -> tuple[AWSResponse, Json] | None:
+    """Answer PutEvaluations before it is signed and sent, which takes most of a preview's time."""
+    if not PREVIEWED:
+        return None
+    (aws,) = PREVIEWED
+    aws.handle(None, "config:PutEvaluations")
+    evaluations = json.loads(params["body"])["Evaluations"]
+    if problem := find_problem(evaluations):
+        error = {"Code": "InvalidParameterValueException", "Message": problem}
+        return AWSResponse("", 400, {}, None), {"Error": error}
+    aws.evaluations += evaluations
+    return AWSResponse("", 200, {}, None), {"FailedEvaluations": []}
 
 
-def check_item(item: Json, path: Path, names: tuple[str, ...]) -> Json:
-    """Return the item; ValueError if it lacks a field without which the answer would be wrong."""
-    if missing := [name for name in names if item.get(name) in (None, "")]:
-        raise ValueError(
-            f"{path}: item {item.get('resourceId')} has no {' and no '.join(missing)}."
-        )
-    return item
+# It reaches every session that is made after this import, a rule's own too.
+BUILTIN_HANDLERS.append(("before-call.config-service.PutEvaluations", answer_put_evaluations))
 
 
-def find_newest(exports: list[Export], resource_types: list[str]) -> list[Json]:
-    """Return the newest item of each resource of these types; of any type, if there are none."""
-    newest: dict[tuple[str, ...], Json] = {}
-    for export in exports:
-        for item in export.items:
-            if resource_types and item["resourceType"] not in resource_types:
-                continue
-            if item["configurationItemStatus"] in ("OK", "ResourceDiscovered"):
-                check_item(item, export.path, ("configuration",))
-            key = tuple(item[name] for name in IDENTITY)
-            if key not in newest or newest[key][CAPTURED] < item[CAPTURED]:
-                newest[key] = item
-    return list(newest.values())
+# Evaluating
 
 
-def make_event(rule: ConfigRule, account: str, region: str, content: Json) -> Json:
-    """Return the event that AWS Config would send to the rule's function."""
+def list_events(rule: ConfigRule, record: Record) -> Iterator[tuple[tuple[str, str], str, Json]]:
+    """Yield account and Region, resource, and the event that AWS Config would send."""
+    if rule.is_periodic:
+        for account, region, seconds in record.list_accounts():
+            time = format_time(datetime.fromtimestamp(seconds, UTC))
+            content: Json = {"messageType": "ScheduledNotification", "awsAccountId": account}
+            yield (account, region), account, make_event(rule, account, region, time, content)
+        return
+    for item in record.list_changes(rule.resource_types):
+        content = {"messageType": "ConfigurationItemChangeNotification", "configurationItem": item}
+        account, region, time = item["awsAccountId"], item["awsRegion"], item[CAPTURED]
+        event = make_event(rule, account, region, time, content)
+        yield (account, region), item["resourceId"], event
+
+
+def make_event(rule: ConfigRule, account: str, region: str, time: str, content: Json) -> Json:
+    """Return the event with this content."""
+    more = {"notificationCreationTime": time, "recordVersion": "1.0"}
     return {
         "version": "1.0",
-        "invokingEvent": json.dumps({**content, "recordVersion": "1.0"}),
+        "invokingEvent": json.dumps({**content, **more}),
         "ruleParameters": json.dumps(rule.parameters),
         "resultToken": "TESTMODE",
         "eventLeftScope": False,
@@ -147,120 +121,152 @@ def make_event(rule: ConfigRule, account: str, region: str, content: Json) -> Js
     }
 
 
-def list_changes(rule: ConfigRule, exports: list[Export]) -> Iterator[Job]:
-    """Yield the newest item of each resource in the rule's scope."""
-    for item in find_newest(exports, rule.resource_types):
-        content = {
-            "configurationItemDiff": None,
-            "configurationItem": item,
-            "notificationCreationTime": item[CAPTURED],
-            "messageType": "ConfigurationItemChangeNotification",
-        }
-        yield item["awsAccountId"], item["awsRegion"], item["resourceId"], content, []
-
-
-def list_places(exports: list[Export]) -> set[tuple[str, str]]:
-    """Return the accounts and Regions of the items; IAM's, for example, are in all: global."""
-    places = {(item["awsAccountId"], item["awsRegion"]) for each in exports for item in each.items}
-    return {place for place in places if place[1] != "global"} or places
-
-
-def list_accounts(exports: list[Export]) -> Iterator[Job]:
-    """Yield each account and Region of the snapshots, with its items and the global ones."""
-    places: dict[tuple[str, str], list[Json]] = {}
-    for export in exports:
-        for account, region in list_places([export]):
-            if (account, region) in places:
-                raise ValueError(f"{export.path} is a second snapshot of {account} in {region}.")
-            places[account, region] = [
-                item
-                for item in export.items
-                if item["awsAccountId"] == account and item["awsRegion"] in (region, "global")
-            ]
-    for (account, region), items in sorted(places.items(), key=lambda place: place[0]):
-        content = {
-            "awsAccountId": account,
-            "notificationCreationTime": max(item[CAPTURED] for item in items),
-            "messageType": "ScheduledNotification",
-        }
-        yield account, region, account, content, items
-
-
-def preview(rule: ConfigRule, exports: list[Export]) -> tuple[list[Row], str]:
-    """Return a row for each evaluation and each error, and the line that sums them up."""
-    snapshots = [export for export in exports if export.is_snapshot]
+def preview(rule: ConfigRule, record: Record) -> Preview:
+    """Return what the rule would report of the record."""
+    made, permitted = Preview(rule), ACCOUNT if rule.is_periodic else REPORT
+    events = tqdm(list_events(rule, record), rule.name, delay=1, disable=None, leave=False)
+    with start_local_aws(LocalAws(only=permitted)) as aws:
+        PREVIEWED.append(aws)
+        try:
+            for place, resource, event in events:
+                aws.list_exported = partial(record.list_ids, *place)
+                outcome = invoke(rule.name, event, aws)
+                made.calls.update(outcome.calls)
+                if unanswered := ", ".join(sorted(made.calls - permitted)):
+                    reason = f"it calls {unanswered}, which an export cannot answer"
+                    return Preview(rule, reason=f"not previewed: {reason} (use make run)")
+                add_rows(made, place, resource, outcome)
+        finally:
+            PREVIEWED.clear()
     if rule.is_periodic:
-        only, jobs = ACCOUNT, list(list_accounts(snapshots))
-        nothing = "needs a configuration snapshot: a part of an account would certify the whole"
-        nothing = "the snapshot is empty" if snapshots else nothing
+        made.reason = "needs a configuration snapshot: a part of an account would certify the whole"
+        if any(export.is_snapshot for export in record.exports):
+            made.reason = "the snapshot is empty"
     else:
-        only, jobs = REPORT, list(list_changes(rule, exports))
-        nothing = f"no resource of its scope ({', '.join(rule.resource_types) or 'any type'})"
-    if not jobs:
-        return [], f"{rule.name}: {nothing}."
-    rows: list[Row] = []
-    asked_recorder = False
-    with start_local_aws(LocalAws(only=only)) as aws:
-        for account, region, resource, content, aws.items in tqdm(
-            jobs, desc=rule.name, delay=1, disable=None, leave=False
-        ):
-            outcome = invoke(rule.name, make_event(rule, account, region, content), aws)
-            asked_recorder = asked_recorder or not RECORDER.isdisjoint(outcome.calls)
-            rows += make_rows([rule.name, account, region], resource, outcome)
-    if asked_recorder:
-        told = "previewed as if AWS Config recorded every type: an export does not say it"
-        print(f"{rule.name}: {told}.")
-    found = Counter(row["compliance type"] for row in rows)
-    number = found.total() - found["ERROR"]
-    return rows, f"{rule.name}: {number} evaluation{'' if number == 1 else 's'}: {count(found)}"
+        made.reason = f"no resource of its scope ({', '.join(rule.resource_types) or 'any type'})"
+    return made
 
 
-def make_rows(place: list[str], resource: str, outcome: Outcome) -> Iterator[Row]:
-    """Yield a row for each evaluation, and one for an error."""
+def add_rows(made: Preview, place: tuple[str, str], resource: str, outcome: Outcome) -> None:
+    """Add what came of one event."""
     for each in outcome.evaluations:
         time = format_time(datetime.fromtimestamp(each["OrderingTimestamp"], UTC))
-        evaluated = [each["ComplianceResourceType"], each["ComplianceResourceId"]]
-        result = [each["ComplianceType"], each.get("Annotation", ""), time]
-        yield dict(zip(COLUMNS, place + evaluated + result, strict=True))
+        evaluated = each["ComplianceResourceType"], each["ComplianceResourceId"]
+        result = each["ComplianceType"], each.get("Annotation", ""), time
+        made.rows.append(Row(made.rule.name, *place, *evaluated, *result))
     if outcome.error:
-        yield dict(zip(COLUMNS, [*place, "", resource, "ERROR", outcome.error, ""], strict=True))
+        row = Row(made.rule.name, *place, "", resource, "ERROR", outcome.error, "")
+        made.rows.append(row)
+        made.errors[outcome.error.partition(":")[0], *outcome.frames].append(row)
 
 
-def main() -> int:
-    """Preview the rules that the environment asks for; return the exit code."""
-    paths = [Path(name) for name in shlex.split(os.environ.get("ITEMS", ""))]
-    if not paths:
-        raise ValueError(f"ITEMS must name a file: {FORMS}.")
-    parameters = parse_parameters(os.environ.get("PARAMETERS", ""))
-    rules = [read_rule(name, parameters) for name in choose_rules(os.environ.get("RULE"))]
-    for rule in rules:
+# Printing
+
+
+def print_preview(made: Preview, *, show_all: bool) -> None:
+    """Print a table, the most frequent annotations, the resources and a line that sums them up."""
+    name = made.rule.name
+    if not made.rows:
+        print(f"{name}: {made.reason}.")
+        return
+    places: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for row in made.rows:
+        places[row.account, row.region][row.compliance_type] += 1
+    print(f"{name}\n", *format_table(places), "", sep="\n")
+    kinds = {"COMPLIANT", "NON_COMPLIANT", "NOT_APPLICABLE"}
+    if not show_all and not made.rule.is_periodic:
+        kinds = {"NON_COMPLIANT"}
+    shown = [row for row in made.rows if row.compliance_type in kinds]
+    frequent = Counter(row.annotation for row in shown).most_common(FREQUENT)
+    if frequent and frequent[0][1] > 1:
+        print(*(f"{number:>7,} x  {text}" for text, number in frequent), "", sep="\n")
+    listed = shown if show_all else shown[:LISTED]
+    for row in listed:
+        where = (row.account, row.region) if len(places) > 1 else ()
+        print(format_result(row.compliance_type, row.resource_id, *where, row.annotation))
+    if len(shown) > len(listed):
+        print(f"and {len(shown) - len(listed):,} more (ALL=1, or CSV=file)")
+    for (_kind, *frames), rows in made.errors.items():
+        more = f"and {len(rows) - 1:,} more" if len(rows) > 1 else ""
+        print(format_result("ERROR", rows[0].resource_id, more, rows[0].annotation))
+        print("".join(f"    {line}\n" for line in frames), end="")
+    if made.calls & RECORDER:
+        print("Previewed as if AWS Config recorded every type: an export does not say it.")
+    found = sum(places.values(), Counter[str]())
+    number = found.total() - found["ERROR"]
+    print(f"{name}: {number} evaluation{'' if number == 1 else 's'}: {count(found)}")
+
+
+def make_safe(cell: str) -> str:
+    """Return the cell so that a spreadsheet shows it and runs no formula in it."""
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+
+
+# The command
+
+
+def parse_arguments(arguments: list[str] | None) -> tuple[argparse.Namespace, list[ConfigRule]]:
+    """Return the command's arguments, and the rules with the parameters that they give."""
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.preview",
+        description="Print what the rules would report of configuration that AWS Config exported.",
+        epilog="Exit code: 0; 1 an error; 2 usage; 3 NON_COMPLIANT, with --fail.",
+    )
+    parser.add_argument("items", nargs="+", type=Path, help=f"files, or folders of them: {FORMS}")
+    parser.add_argument("--rule", help="a rule's folder; without it, all rules")
+    parser.add_argument("--parameters", default="", help="as for sam deploy: 'Key=Value Key=Value'")
+    parser.add_argument("--all", action="store_true", help="list every result")
+    parser.add_argument("--csv", type=Path, help="write every result to this file")
+    parser.add_argument("--fail", action="store_true", help="end with 3 if one is NON_COMPLIANT")
+    chosen = parser.parse_args(arguments)
+    try:
+        parameters = parse_parameters(chosen.parameters)
+        return chosen, [read_rule(name, parameters) for name in choose_rules(chosen.rule)]
+    except ValueError as ex:
+        parser.error(str(ex))
+
+
+def find_types(rules: list[ConfigRule]) -> set[str] | None:
+    """Return the types in the scopes of the change-triggered rules; None if that is any type.
+
+    ValueError: a scope that an export does not tell, as one by tag.
+    """
+    triggered = [rule for rule in rules if not rule.is_periodic]
+    for rule in triggered:
         if unknown := rule.scope.keys() - {"ComplianceResourceTypes"}:
             raise ValueError(f"template.yaml: the scope of {rule.name} has {', '.join(unknown)}.")
-    exports = [read_export(path) for path in paths]
-    for export in exports:
-        for name in ("tags", "relationships"):
-            if export.items and not any(name in item for item in export.items):
-                print(f"{export.path} has no {name}: a rule that reads them finds none.")
-    printer, lines, several = Printer([""]), [], len(list_places(exports)) > 1
+    if not all(rule.resource_types for rule in triggered):
+        return None
+    return {each for rule in triggered for each in rule.resource_types}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Preview the rules; return the exit code."""
+    chosen, rules = parse_arguments(arguments)
+    if chosen.csv:
+        chosen.csv.touch()  # before the work begins: it may not be writable
+    record = Record(chosen.items, find_types(rules))
+    print("".join(f"{note}\n" for note in record.list_notes()), end="")
     rows: list[Row] = []
     for rule in rules:
-        found, line = preview(rule, exports)
-        lines.append(line)
-        rows += found
-        for row in found:
-            if row["compliance type"] in ("NON_COMPLIANT", "ERROR") or os.environ.get("ALL"):
-                where = f"{row['account']} {row['Region']}" if several else ""
-                printer.print_result("", row["compliance type"], row["resource id"], where)
-                printer.print_text(row["annotation"])
-    print("\n".join(lines))
-    if path := os.environ.get("CSV"):
-        with Path(path).open("w", newline="") as file:
-            csv.writer(file).writerows([COLUMNS, *(row.values() for row in rows)])
-    return 1 if any(row["compliance type"] == "ERROR" for row in rows) else 0
+        made = preview(rule, record)
+        print("\n" if rows else "", end="")
+        print_preview(made, show_all=chosen.all)
+        rows += made.rows
+    if chosen.csv:
+        with chosen.csv.open("w", newline="", encoding="utf-8-sig") as file:
+            header = [name.replace("_", " ") for name in Row._fields]
+            csv.writer(file).writerows(
+                [header, *([make_safe(cell) for cell in row] for row in rows)]
+            )
+    results = {row.compliance_type for row in rows}
+    if "ERROR" in results or not results:
+        return 1
+    return 3 if chosen.fail and "NON_COMPLIANT" in results else 0
 
 
 if __name__ == "__main__":
     try:
         sys.exit(main())
     except (OSError, ValueError) as ex:
-        sys.exit(f"make preview: {ex}")
+        sys.exit(f"python -m scripts.preview: {ex}")

@@ -2,24 +2,23 @@
 
 import signal
 
-# An interrupt ends the process at once and without a traceback, during the imports too.
+# An interrupt, and a reader that stops (| head), end the process at once and without a traceback.
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 
+import argparse
 import json
-import os
-import shlex
-import shutil
 import sys
-import textwrap
 from collections import Counter
 from itertools import groupby
 from pathlib import Path
 
 from scripts.local_aws import ITEMS, Outcome, invoke, parse_json, start_local_aws
+from scripts.results import count, format_result
 from scripts.stack import ROOT, Json, list_rules
 
-COLOURS = {"COMPLIANT": 32, "NON_COMPLIANT": 33, "NOT_APPLICABLE": 2, "ERROR": 31}
+LISTED = 10  # results of one event
 
 
 def list_events(rule: str) -> list[Path]:
@@ -52,79 +51,66 @@ def load_event(path: Path) -> Json:
     return event
 
 
-def count(results: Counter[str]) -> str:
-    """Return how many evaluations there were of each compliance type, and how many errors."""
-    return (
-        f"{results['COMPLIANT']} compliant, {results['NON_COMPLIANT']} non-compliant, "
-        f"{results['NOT_APPLICABLE']} not applicable, {results['ERROR']} errors"
-    )
-
-
-class Printer:
-    """Prints results for a person: as wide as the terminal, plain and of one width in a pipe."""
-
-    def __init__(self, names: list[str]) -> None:
-        """Measure the terminal and the longest name."""
-        terminal = sys.stdout.isatty()
-        self.width = max(shutil.get_terminal_size().columns if terminal else 120, 40)
-        self.coloured = terminal and not os.environ.get("NO_COLOR")
-        self.column = max(map(len, names)) + 2
-
-    def print_outcome(self, outcome: Outcome, *, show_log: bool) -> None:
-        """End the line; print why below it."""
-        names = Counter(call.partition(":")[2] for call in outcome.calls)
-        calls = ", ".join(
-            f"{number} {name}" if number > 1 else name for name, number in names.items()
+def print_outcome(outcome: Outcome, indent: str, *, show_all: bool, show_log: bool) -> None:
+    """End the event's line with the first result and the calls; print the rest below it."""
+    names = Counter(call.partition(":")[2] for call in outcome.calls)
+    calls = ", ".join(f"{number} {name}" if number > 1 else name for name, number in names.items())
+    evaluations = outcome.evaluations if show_all else outcome.evaluations[:LISTED]
+    for position, each in enumerate(evaluations):
+        details = (each["ComplianceResourceId"], "" if position else calls)
+        print((indent if position else "") + format_result(each["ComplianceType"], *details))
+        print(f"    {each.get('Annotation', '(no annotation)')}")
+    if more := len(outcome.evaluations) - len(evaluations):
+        print(f"{indent}and {more:,} more (ALL=1)")
+    if outcome.error:
+        print(
+            (indent if evaluations else "") + format_result("ERROR", "" if evaluations else calls)
         )
-        indent = ""
-        for evaluation in outcome.evaluations:
-            resource = evaluation["ComplianceResourceId"]
-            self.print_result(indent, evaluation["ComplianceType"], resource, calls)
-            self.print_text(evaluation.get("Annotation", "(no annotation)"))
-            indent = " " * self.column
-        if outcome.error:
-            self.print_result(indent, "ERROR", calls)
-            self.print_text(outcome.error)
-            print("".join(f"    {line}\n" for line in outcome.frames), end="")
-        elif not outcome.evaluations:
-            self.print_result(indent, "no evaluations", calls)
-        if outcome.log and (outcome.error or show_log):
-            print("".join(f"    | {line}\n" for line in outcome.log), end="")
-
-    def print_result(self, indent: str, result: str, *details: str) -> None:
-        """Print the result, and as many of the details as there is room for."""
-        fields = [f"{result:<14}", *filter(None, details)]
-        while len(fields) > 1 and self.column + len("  ".join(fields)) > self.width:
-            fields.pop()
-        line = indent + "  ".join(fields).rstrip()
-        if self.coloured and result in COLOURS:
-            line = line.replace(result, f"\x1b[{COLOURS[result]}m{result}\x1b[0m", 1)
-        print(line)
-
-    def print_text(self, text: str) -> None:
-        """Print a sentence below its line."""
-        print(textwrap.indent(textwrap.fill(text, self.width - 4), "    "))
+        print(
+            f"    {outcome.error}\n" + "".join(f"    {line}\n" for line in outcome.frames), end=""
+        )
+    elif not evaluations:
+        print(format_result("no evaluations", calls))
+    if outcome.log and (outcome.error or show_log):
+        print("".join(f"    | {line}\n" for line in outcome.log), end="")
 
 
-def main() -> int:
-    """Run the events that the environment names; return the exit code."""
-    rule = os.environ.get("RULE")
-    rules = choose_rules(rule)
-    paths = [Path(name) for name in shlex.split(os.environ.get("EVENT", ""))]
-    paths = paths or [path for each in rules for path in list_events(each)]
+def make_parser() -> argparse.ArgumentParser:
+    """Return the command's arguments."""
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.run_events",
+        description="Run Lambda events through the rules on this machine.",
+        epilog="Exit code: 0; 1 an error; 2 usage.",
+    )
+    parser.add_argument("events", nargs="*", type=Path, help="files; without any, those of events/")
+    parser.add_argument("--rule", help="a rule's folder; without it, the one that holds the event")
+    parser.add_argument("--all", action="store_true", help="list every result of an event")
+    parser.add_argument("--log", action="store_true", help="show what the functions log")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the events; return the exit code."""
+    parser = make_parser()
+    chosen = parser.parse_args(arguments)
+    try:
+        rules = choose_rules(chosen.rule)
+    except ValueError as ex:
+        parser.error(str(ex))
+    paths = chosen.events or [path for rule in rules for path in list_events(rule)]
     events = {path: load_event(path) for path in paths}
-    cases = [(rule or find_rule(path), path, event) for path, event in events.items()]
+    cases = [(chosen.rule or find_rule(path), path, event) for path, event in events.items()]
     if not cases:
         raise ValueError(f"There is no event in events/ for {' or '.join(rules)}.")
     results: Counter[str] = Counter()
-    printer = Printer([f"{name}/{path.stem}" for name, path, _ in cases])
+    width = max(len(f"{name}/{path.stem}") for name, path, _ in cases) + 2
     for (name, folder), group in groupby(cases, lambda case: (case[0], case[1].parent)):
         with start_local_aws() as aws:
             aws.prepare(folder)
             for _, path, event in group:
-                print(f"{name}/{path.stem}".ljust(printer.column), end="", flush=True)
+                print(f"{name}/{path.stem}".ljust(width), end="", flush=True)
                 outcome = invoke(name, event, aws)
-                printer.print_outcome(outcome, show_log=bool(os.environ.get("LOG")))
+                print_outcome(outcome, " " * width, show_all=chosen.all, show_log=chosen.log)
                 results.update(each["ComplianceType"] for each in outcome.evaluations)
                 results["ERROR"] += bool(outcome.error)
     print(f"\n{len(cases)} event{'s' if len(cases) > 1 else ''}: {count(results)}")

@@ -269,8 +269,13 @@ def make_volume(resource_id: str, size: int, **fields: Any) -> Json:
         "configuration": {"size": size},
         "tags": {"Name": "data"},
         "relationships": [],
+        "supplementaryConfiguration": {},
     }
     return {name: value for name, value in {**item, **fields}.items() if value is not ABSENT}
+
+
+def make_snapshot(*items: Json) -> Json:
+    return {"fileVersion": "1.0", "configSnapshotId": "4f2", "configurationItems": items}
 
 
 @dataclass

@@ -21,7 +21,7 @@ def test_new_rule_runs_and_passes_and_tests_name_what_is_left(
     for path, line in edits:
         assert (copy / path).exists() or path == f"events/{name}/state.py"
         assert not line or (copy / path).read_text().splitlines()[int(line) - 1]
-    assert run_module(copy, "scripts.run_events", RULE=name).returncode == 0
+    assert run_module(copy, "scripts.run_events", "--rule", name).returncode == 0
     assert run_module(copy, "pytest", f"tests/test_{name}.py").returncode == 0
     tested = run_module(copy, "pytest", "-k", f"{name} or share", "tests/test_template.py")
     failed = re.findall(r"^FAILED \S+::(\w+)", tested.stdout, re.MULTILINE)
@@ -49,7 +49,7 @@ def test_name_that_cannot_be_is_refused_and_nothing_changes(
 ) -> None:
     before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
     made = run_module(copy, "scripts.make_rule", name, like)
-    assert made.returncode == 1
+    assert made.returncode == 2
     assert message in made.stderr
     assert {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()} == before
 

@@ -17,13 +17,11 @@ README = (ROOT / "README.md").read_text()
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
+def run(capsys: pytest.CaptureFixture[str]) -> Any:
     """Return a function that runs the command and returns exit code and output."""
 
-    def call(path: object = "", **settings: str) -> tuple[int, str]:
-        for name, value in {"EVENT": str(path), "RULE": "", **settings}.items():
-            monkeypatch.setenv(name, value)
-        code = run_events.main()
+    def call(*arguments: object) -> tuple[int, str]:
+        code = run_events.main([str(each) for each in arguments])
         return code, capsys.readouterr().out
 
     return call
@@ -31,7 +29,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize("rule", RULES)
 def test_readme_shows_what_the_sample_events_print(rule: str, run: Any) -> None:
-    _, printed = run(RULE=rule)
+    _, printed = run("--rule", rule)
     block = rf"^{rule}/(\w+) +(\w+)  (\S+)(?:  .+)?\n +(.+)"
     shown = re.findall(block, README, re.MULTILINE)
     if shown:  # a rule of one's own need not be shown
@@ -57,9 +55,9 @@ def test_events_are_shown_with_result_resource_calls_and_annotation(
 
 
 def test_one_rule_and_one_event_can_be_chosen(project: Project, run: Any) -> None:
-    assert "volumes" not in run(RULE="sizes")[1]
+    assert "volumes" not in run("--rule=sizes")[1]
     path = project.write_size_event("elsewhere/mine.json", 7)
-    _, printed = run(path, RULE="sizes")
+    _, printed = run(path, "--rule=sizes")
     assert printed.startswith("sizes/mine  NON_COMPLIANT ")
     assert "1 event: 0 compliant, 1 non-compliant" in printed
 
@@ -70,7 +68,7 @@ def test_state_is_created_before_the_events_of_its_rule(project: Project, run: A
     app = (project.root / "volumes/app.py").read_text()
     found = "len(boto3.client('iam').list_users()['Users'])"
     project.write("volumes/app.py", app.replace("{len(found)}", f"{{{found}}}"))
-    _, printed = run(RULE="volumes")
+    _, printed = run("--rule=volumes")
     assert "ListDiscoveredResources, ListUsers, PutEvaluations\n    Volumes: 1.\n" in printed
 
 
@@ -118,7 +116,7 @@ def test_handler_under_construction_is_shown_as_it_is(
     app: str, expected: str, project: Project, run: Any
 ) -> None:
     project.write("sizes/app.py", app)
-    code, printed = run(project.root / "events/sizes/small.json", RULE="sizes")
+    code, printed = run(project.root / "events/sizes/small.json")
     assert expected in printed
     assert "site-packages" not in printed
     assert code == int("ERROR" in printed)
@@ -143,36 +141,63 @@ def test_file_that_cannot_be_used_is_named(
 ) -> None:
     path = project.write(f"events/sizes/{name}.json", content)
     with pytest.raises(ValueError, match=re.escape(f"{path}{message}")):
-        run(RULE="sizes")
+        run("--rule=sizes")
 
 
-def test_what_cannot_be_found_is_named(project: Project, run: Any) -> None:
-    with pytest.raises(ValueError, match=r"RULE must be one of sizes, volumes, not 'other'\."):
-        run(RULE="other")
+def test_what_cannot_be_found_is_named(
+    project: Project, run: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run("--rule=other")
+    assert caught.value.code == 2
+    assert "error: RULE must be one of sizes, volumes, not 'other'." in capsys.readouterr().err
     with pytest.raises(OSError, match=r"missing\.json"):
         run(project.root / "missing.json")
     with pytest.raises(ValueError, match=r"add RULE=sizes or RULE=volumes\."):
         run(project.write_size_event("elsewhere/event.json", 1))
 
 
-def test_terminal_has_colours_and_no_color_is_plain_and_fits_its_width(
+def test_terminal_has_colours_and_no_color_is_plain(
     project: Project, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "60")
     monkeypatch.delenv("NO_COLOR", raising=False)
+    _, plain = run()
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     assert "\x1b[33mNON_COMPLIANT\x1b[0m" in run()[1]
     monkeypatch.setenv("NO_COLOR", "1")
-    _, printed = run()
-    assert max(map(len, printed.splitlines()[:-1])) <= 60
-    assert "\x1b" not in printed
-    assert "volumes/count  COMPLIANT       123456789012\n" in printed
+    assert run()[1] == plain
+
+
+def test_ten_results_of_an_event_are_listed_or_all_and_its_calls_once(
+    project: Project, run: Any
+) -> None:
+    app = (project.root / "sizes/app.py").read_text()
+    project.write(
+        "sizes/app.py", app.replace("Evaluations=[evaluation]", "Evaluations=[evaluation] * 12")
+    )
+    event = project.root / "events/sizes/small.json"
+    _, printed = run(event)
+    assert printed.startswith(
+        "sizes/small  COMPLIANT       vol-1  PutEvaluations\n    Size 1, limit"
+    )
+    assert printed.count("COMPLIANT       vol-1\n") == 9
+    assert "\n             and 2 more (ALL=1)\n" in printed
+    assert run(event, "--all")[1].count("COMPLIANT       vol-1") == 12
+
+
+def test_make_passes_what_is_typed_to_the_command() -> None:
+    given = ["EVENT='my file.json' *.json", "RULE=a b", "ALL=0", "LOG=1"]
+    shown = subprocess.check_output(["make", "--just-print", "run", *given], cwd=ROOT, text=True)
+    *_, command = shown.splitlines()
+    assert command.split("run_events ")[1].split() == [
+        *("'my", "file.json'", "*.json", "--rule", '"$RULE"', "--log"),
+    ]
 
 
 def test_log_is_shown_on_request(project: Project, run: Any) -> None:
-    _, printed = run(project.root / "events/sizes/small.json", LOG="1")
+    _, printed = run(project.root / "events/sizes/small.json", "--log")
     assert '\n    | measured\n    | INFO found {"size": 1}\n' in printed
-    assert "| " not in run(LOG="")[1]
+    assert "| " not in run()[1]
 
 
 def test_no_setting_of_the_caller_reaches_a_rule(copy: Path) -> None:
@@ -180,17 +205,17 @@ def test_no_setting_of_the_caller_reaches_a_rule(copy: Path) -> None:
     app.write_text(f"import os\nprint(sorted(os.environ))\n{app.read_text()}")
     settings = dict.fromkeys(("AWS_ENDPOINT_URL", "HTTPS_PROXY"), "http://127.0.0.1:1")
     settings |= {"AWS_PROFILE": "missing", "AWS_RETRY_MODE": "bogus", "ASSUME_ROLE_MODE": "none"}
-    chosen = {"LOG": "1", "RULE": RULES[0]}
-    printed = run_module(copy, "scripts.run_events", **settings, **chosen).stdout
+    chosen = ("--log", "--rule", RULES[0])
+    printed = run_module(copy, "scripts.run_events", *chosen, **settings).stdout
     assert printed.endswith(" 0 errors\n")
     assert [name for name in settings if f"'{name}'" in printed] == []
 
 
 def test_interrupt_ends_the_run_without_a_traceback(copy: Path) -> None:
     (copy / RULES[0] / "app.py").write_text("while True: pass")
-    command, environment = [sys.executable, "-m", "scripts.run_events"], {"RULE": RULES[0]}
+    command = [sys.executable, "-m", "scripts.run_events", "--rule", RULES[0]]
     pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    started: Any = subprocess.Popen(command, cwd=copy, env=environment, **pipes)
+    started: Any = subprocess.Popen(command, cwd=copy, **pipes)
     with started as process:
         assert process.stdout.read(len(RULES[0])).decode() == RULES[0]
         process.send_signal(signal.SIGINT)

@@ -1,0 +1,37 @@
+"""What the commands print: whole lines that grep can use, with colours on a terminal."""
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterable
+
+COLOURS = {"COMPLIANT": 32, "NON_COMPLIANT": 33, "NOT_APPLICABLE": 2, "ERROR": 31}
+HEADER = ("account", "Region", "compliant", "non-compliant", "not applicable", "errors")
+
+
+def count(results: Counter[str]) -> str:
+    """Return how many evaluations there were of each compliance type, and how many errors."""
+    return ", ".join(
+        f"{results[name]} {noun}" for name, noun in zip(COLOURS, HEADER[2:], strict=True)
+    )
+
+
+def format_result(result: str, *details: str) -> str:
+    """Return a line: the result in a column of its own, then the details."""
+    line = "  ".join([f"{result:<14}", *filter(None, details)]).rstrip()
+    if result in COLOURS and sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
+        line = line.replace(result, f"\x1b[{COLOURS[result]}m{result}\x1b[0m", 1)
+    return line
+
+
+def format_table(results: dict[tuple[str, str], Counter[str]]) -> Iterable[str]:
+    """Yield the lines of a table: how many results of each kind there are by account and Region."""
+    rows = [
+        [*place, *(str(found[name]) for name in COLOURS)]
+        for place, found in sorted(results.items())
+    ]
+    widths = [max(map(len, column)) for column in zip(HEADER, *rows, strict=True)]
+    for row in [HEADER, *rows]:
+        names = [cell.ljust(width) for cell, width in zip(row[:2], widths[:2], strict=True)]
+        numbers = [cell.rjust(width) for cell, width in zip(row[2:], widths[2:], strict=True)]
+        yield "  ".join(names + numbers)
