@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:  # several commands install into one environment
-.PHONY: help run preview test organization rule clean
+.PHONY: help run preview test style organization rule clean
 
 PYTHON ?= python3.13
 RULES := $(patsubst %/app.py,%,$(wildcard */app.py))
@@ -34,6 +34,10 @@ test: .venv/dev .venv-sam/ready .sdk-oldest/ready  ## check style, types and tem
 	@$(SAM) validate --lint
 	@PYTHONPATH=.sdk-oldest $(DEV) pytest -m sdk
 	@$(DEV) pytest $(addprefix --cov=,$(RULES))
+
+style: .venv/dev  ## fix the style of the code, as far as a tool can
+	@$(DEV) ruff check --fix .
+	@$(DEV) ruff format .
 
 organization: .venv/dev  ## write organization.json, the stack for every account of an organization
 	@$(DEV) scripts.organization

@@ -34,6 +34,7 @@ from botocore.utils import parse_timestamp
 from moto import mock_aws
 from moto.config.exceptions import (
     InvalidParameterValueException,
+    NoSuchConfigRuleException,
     ResourceNotDiscoveredException,
 )
 from moto.config.models import config_backends
@@ -56,6 +57,9 @@ class LocalAws:
     items: list[Json] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)  # config:PutEvaluations
     evaluations: list[Json] = field(default_factory=list)
+    # What the rule holds for each resource: its reports with any token but TESTMODE.
+    results: dict[tuple[str, str], Json] = field(default_factory=dict)
+    rule_name: str = ""  # of the event; empty: any
     only: set[str] | None = None  # the calls that have an answer; None: all that moto answers
     list_exported: Callable[[str], list[str]] | None = None  # the ids of a type, instead of `items`
 
@@ -79,6 +83,7 @@ class LocalAws:
     def prepare(self, folder: Path) -> None:
         """Record the folder's configuration_items.json and run its state.py, if there are any."""
         self.items[:] = read_items(folder)
+        self.results.clear()
         if (folder / "state.py").exists():
             runpy.run_path(str(folder / "state.py"))
         self.calls.clear()
@@ -138,11 +143,9 @@ def answer_for_config(aws: LocalAws) -> Iterator[None]:
     def list_discovered_resources(request: ConfigResponse) -> str:
         asked = json.loads(request.body)
         ids = list_ids(request, asked["resourceType"])
-        start = int(asked.get("nextToken") or 0)
-        end = start + (asked.get("limit") or 100)
-        page = [{"resourceType": asked["resourceType"], "resourceId": each} for each in ids]
-        token = {"nextToken": str(end)} if end < len(ids) else {}
-        return json.dumps({"resourceIdentifiers": page[start:end], **token})
+        page, token = cut_page(ids, asked.get("nextToken"), asked.get("limit") or 100)
+        found = [{"resourceType": asked["resourceType"], "resourceId": each} for each in page]
+        return json.dumps({"resourceIdentifiers": found, "nextToken": token})
 
     def get_resource_config_history(request: ConfigResponse) -> str:
         asked = json.loads(request.body)
@@ -159,16 +162,50 @@ def answer_for_config(aws: LocalAws) -> Iterator[None]:
         return json.dumps({"configurationItems": found})
 
     def put_evaluations(request: ConfigResponse) -> str:
-        evaluations = json.loads(request.body)["Evaluations"]
-        if problem := find_problem(evaluations):
+        asked = json.loads(request.body)
+        if problem := find_problem(asked["Evaluations"]):
             raise InvalidParameterValueException(problem)
-        aws.evaluations += evaluations
+        aws.evaluations += asked["Evaluations"]
+        for each in asked["Evaluations"]:
+            if asked["ResultToken"] != "TESTMODE":
+                aws.results[each["ComplianceResourceType"], each["ComplianceResourceId"]] = each
         return json.dumps({"FailedEvaluations": []})
 
+    def get_compliance_details_by_config_rule(request: ConfigResponse) -> str:
+        asked = json.loads(request.body)
+        if aws.rule_name not in ("", asked["ConfigRuleName"]):
+            raise NoSuchConfigRuleException(asked["ConfigRuleName"])
+        types = asked.get("ComplianceTypes") or ["COMPLIANT", "NON_COMPLIANT"]
+        known = [each for each in aws.results.values() if each["ComplianceType"] in types]
+        page, token = cut_page(known, asked.get("NextToken"), asked.get("Limit") or 10)
+        results = [format_result(each, asked["ConfigRuleName"]) for each in page]
+        return json.dumps({"EvaluationResults": results, "NextToken": token})
+
     answers = [list_discovered_resources, get_resource_config_history, put_evaluations]
+    answers.append(get_compliance_details_by_config_rule)
     named: dict[str, Any] = {each.__name__: each for each in answers}
     with mock.patch.multiple(ConfigResponse, create=True, **named):
         yield
+
+
+def cut_page(found: list[Any], token: str | None, size: int) -> tuple[list[Any], str | None]:
+    """Return the page that begins at the token, and the token of the next page, if there is one."""
+    start, end = int(token or 0), int(token or 0) + size
+    return found[start:end], str(end) if end < len(found) else None
+
+
+def format_result(evaluation: Json, rule_name: str) -> Json:
+    """Return an evaluation as GetComplianceDetailsByConfigRule answers it."""
+    names = {"ResourceType": "ComplianceResourceType", "ResourceId": "ComplianceResourceId"}
+    qualifier = {name: evaluation[own_name] for name, own_name in names.items()}
+    return {
+        "EvaluationResultIdentifier": {
+            "EvaluationResultQualifier": {"ConfigRuleName": rule_name, **qualifier},
+            "OrderingTimestamp": evaluation["OrderingTimestamp"],
+        },
+        "ComplianceType": evaluation["ComplianceType"],
+        "Annotation": evaluation.get("Annotation"),
+    }
 
 
 def find_problem(evaluations: list[Json]) -> str:
@@ -252,6 +289,7 @@ def invoke(rule: str, event: Json, aws: LocalAws) -> Outcome:
     """Run the rule's handler with an event, as Lambda would."""
     aws.calls.clear()
     aws.evaluations.clear()
+    aws.rule_name = event.get("configRuleName", "")
     written, root = io.StringIO(), logging.getLogger()
     log = logging.StreamHandler(written)
     log.setFormatter(LogFormatter())

@@ -6,8 +6,6 @@ from pathlib import Path
 
 from scripts.stack import ROOT, get_name, list_rules
 
-TEMPLATE = ROOT / "template.yaml"
-
 
 def rename(text: str, like: str, name: str) -> str:
     """Return the text with the rule's name replaced where it names the rule, and nowhere else."""
@@ -43,7 +41,7 @@ def check_names(name: str, like: str) -> None:
         raise ValueError(f"LIKE must be one of {', '.join(list_rules())}, not {like!r}.")
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name):
         raise ValueError(f"NAME must be a name like s3_bucket_versioning, not {name!r}.")
-    is_named = f"  {get_name(name)}Function:" in TEMPLATE.read_text()
+    is_named = f"  {get_name(name)}Function:" in (ROOT / "template.yaml").read_text()
     if is_named or any(path.exists() for path in list_paths(name)):
         raise ValueError(f"NAME must be new: {name} exists.")
 
@@ -56,19 +54,20 @@ def list_paths(name: str) -> list[Path]:
 def make_rule(name: str, like: str) -> None:
     """Make the rule."""
     check_names(name, like)
-    template = add_to_template(TEMPLATE.read_text(), like, name)
+    template = add_to_template((ROOT / "template.yaml").read_text(), like, name)
     for source, made in zip(list_paths(like), list_paths(name), strict=True):
         for path in [source, *source.glob("*")]:
             if path.is_file():
                 target = made / path.relative_to(source)
                 target.parent.mkdir(exist_ok=True)
                 target.write_text(rename(path.read_text(), like, name))
-    TEMPLATE.write_text(template)
+    (ROOT / "template.yaml").write_text(template)
 
 
 def list_edits(name: str) -> str:
     """Return what is left to edit, in order, each with its file and line."""
-    app, resource = ROOT / name / "app.py", get_name(name)
+    template, app = ROOT / "template.yaml", ROOT / name / "app.py"
+    resource = get_name(name)
 
     def find(path: Path, text: str, after: str = "") -> str:
         content = path.read_text()
@@ -76,17 +75,17 @@ def list_edits(name: str) -> str:
         return f"{path.relative_to(ROOT)}:{content.count('\n', 0, position) + 1}"
 
     edits = {
-        find(TEMPLATE, "Parameters:"): "its parameters of the stack; then their rows in README.md",
-        find(TEMPLATE, "Description", f"  {resource}Function:"): "the function's description",
+        find(template, "Parameters:"): "its parameters of the stack; then their rows in README.md",
+        find(template, "Description", f"  {resource}Function:"): "the function's description",
         find(
-            TEMPLATE, "Description", f"  {resource}Rule:"
+            template, "Description", f"  {resource}Rule:"
         ): "the rule's: InputParameters and scope too",
-        find(app, '"""'): "the card",
+        find(app, '"""'): "the card: what the rule says of itself",
         find(app, "# --- Above: "): "the functions below this line",
-        f"events/{name}/": "the events, and in configuration_items.json what is recorded",
+        f"events/{name}/": "the events, JSON texts or objects, and what is recorded",
         f"tests/test_{name}.py": "the tests",
         find(
-            TEMPLATE, "Policies", f"  {resource}Function:"
+            template, "Policies", f"  {resource}Function:"
         ): "the actions, if it calls more of AWS",
         f"events/{name}/state.py": "what it reads there, made by boto3 calls",
     }

@@ -33,7 +33,7 @@ LISTED = 20  # resources of a rule
 FREQUENT = 5  # annotations
 RECORDER = {"config:DescribeConfigurationRecorders", "config:DescribeConfigurationRecorderStatus"}
 # What a rule may call: of a part of an account, a list would be a wrong answer.
-REPORT = {"config:PutEvaluations"}
+REPORT = {"config:PutEvaluations", "config:GetComplianceDetailsByConfigRule"}
 ACCOUNT = REPORT | RECORDER | {"config:ListDiscoveredResources"}
 
 

@@ -59,6 +59,7 @@ class ConfigRule:
     message_types: list[str]
     scope: Json
     parameters: dict[str, str]
+    optional: set[str]  # the parameters that are absent when they are empty
 
     @property
     def resource_types(self) -> list[str]:
@@ -80,14 +81,28 @@ def read_rule(rule: str, parameters: dict[str, str] | None = None) -> ConfigRule
     values = {name: each.get("Default", "") for name, each in template["Parameters"].items()}
     values |= parameters or {}
     message_types = [each.get("MessageType") for each in properties["Source"]["SourceDetails"]]
-    given = dict(properties.get("InputParameters", {}))
-    for key, value in given.items():
-        if isinstance(value, dict) and value.get("Ref") not in values:
-            raise ValueError(
-                f"template.yaml: {key} of {rule} must be a text or a !Ref to a parameter."
-            )
-        given[key] = str(values[value["Ref"]] if isinstance(value, dict) else value)
-    return ConfigRule(rule, message_types, properties.get("Scope", {}), given)
+    given, optional = {}, set()
+    for key, value in properties.get("InputParameters", {}).items():
+        reference = find_optional(value)
+        if reference:
+            optional.add(key)
+        text = values.get((reference or value).get("Ref")) if isinstance(value, dict) else value
+        if text is None:
+            forms = "a text, !Ref X or !If [HasX, !Ref X, !Ref AWS::NoValue] of a parameter X"
+            raise ValueError(f"template.yaml: {key} of {rule} must be {forms}.")
+        if text != "" or not reference:
+            given[key] = str(text)
+    return ConfigRule(rule, message_types, properties.get("Scope", {}), given, optional)
+
+
+def find_optional(value: Any) -> Json | None:
+    """Return the !Ref of a value that is left out if the stack's parameter is empty."""
+    if not isinstance(value, dict) or "Fn::If" not in value:
+        return None
+    condition, reference, otherwise = value["Fn::If"]
+    is_given = load_template().get("Conditions", {}).get(condition)
+    is_known = is_given == {"Fn::Not": [{"Fn::Equals": [reference, ""]}]}
+    return reference if is_known and otherwise == {"Ref": "AWS::NoValue"} else None
 
 
 def parse_parameters(text: str) -> dict[str, str]:

@@ -14,12 +14,13 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
+import yaml
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from moto.core.botocore_stubber import MockRawResponse
 from moto.iam.models import get_account_id_from
 
-from scripts import local_aws, run_events, stack
+from scripts import local_aws, make_rule, run_events, stack
 from scripts.local_aws import LocalAws, load_rule, start_local_aws
 from scripts.run_events import list_events, load_event
 from scripts.stack import ROOT, list_rules, read_rule
@@ -28,26 +29,43 @@ os.environ["TZ"] = "America/New_York"  # Lambda runs in UTC; nothing may depend 
 time.tzset()
 
 Json = dict[str, Any]
-RULES = list_rules()
+try:
+    RULES = list_rules()
+except (AttributeError, KeyError, TypeError, yaml.YAMLError):
+    RULES = []  # find_problem says why
 ABSENT = object()  # as a field's value: the field is not there
+
+
+def check_project() -> None:
+    """Raise an error that says what would fail most of the tests."""
+    folders = {path.parent.name for path in ROOT.glob("*/app.py")}
+    rules = list_rules()
+    for rule in sorted(set(rules) - folders):
+        fix = "write it, or remove the rule's section"
+        raise ValueError(
+            f"template.yaml: CodeUri names {rule}/, but there is no {rule}/app.py: {fix}."
+        )
+    for folder in sorted(folders - set(rules)):
+        raise ValueError(f"template.yaml has no function with CodeUri: {folder}/: add one.")
+    for rule in rules:
+        compile((ROOT / rule / "app.py").read_text(), f"{rule}/app.py", "exec")
+        read_rule(rule)
+        local_aws.read_items(ROOT / "events" / rule)
+        for path in list_events(rule):
+            load_event(path)
 
 
 def find_problem() -> str:
     """Return what would fail most of the tests, in a sentence; empty if there is nothing."""
-    folders = {path.parent.name for path in ROOT.glob("*/app.py")}
-    if missing := set(RULES) - folders:
-        return (
-            f"template.yaml: CodeUri names {missing}, but there is no such folder with an app.py."
-        )
-    if missing := folders - set(RULES):
-        return f"template.yaml has no function whose CodeUri is {missing}: add one."
     try:
-        for rule in RULES:
-            read_rule(rule)
-            local_aws.read_items(ROOT / "events" / rule)
-            for path in list_events(rule):
-                load_event(path)
-    except (KeyError, ValueError) as ex:
+        check_project()
+    except SyntaxError as ex:
+        return f"{ex.filename}, line {ex.lineno}: {ex.msg}"
+    except yaml.YAMLError as ex:
+        return f"template.yaml cannot be read: {' '.join(str(ex).split())}"
+    except (AttributeError, KeyError, TypeError) as ex:
+        return f"template.yaml lacks what each rule needs: {ex!r}"
+    except ValueError as ex:
         return f"{ex}"
     return ""
 
@@ -62,6 +80,12 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         f"{name} {importlib.metadata.version(name)}" for name in ("boto3", "botocore")
     )
     terminalreporter.write_line(f"Tested with {versions}.")
+
+
+needs_sam = pytest.mark.skipif(
+    not (ROOT / ".venv-sam" / "bin" / "python").exists(),
+    reason="needs SAM CLI in .venv-sam, which make test installs",
+)
 
 
 # The rules
@@ -139,7 +163,8 @@ class Wire(LocalAws):
     """Between every client and moto: notes each request, and may answer in AWS's place."""
 
     requests: list[Call] = field(default_factory=list)
-    # By operation, for its next requests: an exception, an error "Code: message", or a response.
+    # By operation, for its next requests: an exception, an error "Code: message", or a response,
+    # an object for a service that answers JSON, a text for one that answers XML.
     answers: dict[str, list[Exception | str | Json]] = field(default_factory=dict)
 
     def handle(self, request: Any, call: str) -> AWSResponse | None:
@@ -158,13 +183,16 @@ class Wire(LocalAws):
         answer = self.answers[operation].pop(0)
         if isinstance(answer, Exception):
             raise answer
-        status, text = 200, json.dumps(answer)
-        if isinstance(answer, str):
+        headers, status, text = HTTPHeaders(), 200, json.dumps(answer)
+        if isinstance(answer, str) and answer.startswith("<"):
+            text = answer
+        elif isinstance(answer, str):
             code, _colon, message = answer.partition(": ")
+            headers["x-amzn-errortype"] = code
             xml = f"<ErrorResponse><Error><Code>{code}</Code><Message>{message}</Message></Error>"
             text = json.dumps({"__type": code, "message": message})
             status, text = 400, text if is_json else f"{xml}</ErrorResponse>"
-        return AWSResponse(request.url, status, HTTPHeaders(), MockRawResponse(text))
+        return AWSResponse(request.url, status, headers, MockRawResponse(text))
 
     @property
     def operations(self) -> list[str]:
@@ -174,6 +202,7 @@ class Wire(LocalAws):
         """Record and create what the rule's sample events need."""
         self.prepare(ROOT / "events" / rule)
         self.requests.clear()
+        self.rule_name = read_sample(rule).get("configRuleName", "")
 
 
 @pytest.fixture
@@ -213,17 +242,37 @@ PROJECT_TEMPLATE = """
 Parameters:
   Limit: { Default: "3", AllowedPattern: "[0-9]+", ConstraintDescription: Give a number. }
   Frequency: { Default: One_Hour, AllowedValues: [One_Hour, Six_Hours] }
+  Owner: { Default: "" }
+Conditions:
+  HasOwner: !Not [!Equals [!Ref Owner, ""]]
 Resources:
-  SizesFunction: { Type: AWS::Serverless::Function, Properties: { CodeUri: sizes/ } }
+  # ----- sizes -----
+  SizesFunction:
+    Properties: { CodeUri: sizes/, Description: Sizes., Policies: [] }
   SizesRule:
     Properties:
-      InputParameters: { limit: !Ref Limit, unit: GiB }
+      Description: Sizes.
+      InputParameters:
+        { limit: !Ref Limit, unit: GiB, owner: !If [HasOwner, !Ref Owner, !Ref AWS::NoValue] }
       Scope: { ComplianceResourceTypes: [AWS::EC2::Volume] }
       Source: { SourceDetails: [{ MessageType: ConfigurationItemChangeNotification }] }
-  VolumesFunction: { Type: AWS::Serverless::Function, Properties: { CodeUri: volumes/ } }
+
+  # ----- volumes -----
+  VolumesFunction:
+    Properties:
+      CodeUri: volumes/
+      Description: Volumes.
+      Policies: []
   VolumesRule:
     Properties:
+      Description: Volumes.
       Source: { SourceDetails: [{ MessageType: ScheduledNotification }] }
+
+Outputs:
+  SizesRuleName:
+    Value: !Ref SizesRule
+  VolumesRuleName:
+    Value: !Ref VolumesRule
 """
 REPORT = """
 def report(event, resource_type, resource_id, size, limit, time, annotation):
@@ -245,9 +294,10 @@ def lambda_handler(event, context):
     report(event, item["resourceType"], item["resourceId"], size, int(limit),
            item["configurationItemCaptureTime"], f"Size {{size}}, limit {{limit}}.")
 """
-VOLUMES = f"""
+VOLUMES = f"""\"\"\"The card: count.\"\"\"
 import json, boto3
 {REPORT}
+# --- Above: the same.
 def lambda_handler(event, context):
     time = json.loads(event["invokingEvent"])["notificationCreationTime"]
     client, resource_type = boto3.client("config"), "AWS::EC2::Volume"
@@ -308,10 +358,12 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     made.write_size_event("events/sizes/small.json", 1)
     notification = {"notificationCreationTime": "2026-11-06T09:15:28.107Z"}
     event = {"invokingEvent": notification, "accountId": "123456789012", "resultToken": "real"}
+    event["configRuleName"] = "volumes"
+    made.write("tests/test_volumes.py", 'RULE = "volumes"')
     made.write("events/volumes/count.json", event)
     items = {"configurationItems": [make_volume("vol-1", 1), make_volume("vol-2", 1)]}
     made.write("events/volumes/configuration_items.json", items)
-    for module in (stack, local_aws, run_events):
+    for module in (stack, local_aws, run_events, make_rule):
         monkeypatch.setattr(module, "ROOT", tmp_path)
     for function in (stack.load_template, local_aws.load_once):
         function.cache_clear()

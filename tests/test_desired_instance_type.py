@@ -1,4 +1,4 @@
-"""The rule desired_instance_type: what it decides, and its flow from event to evaluation."""
+"""The rule desired_instance_type: what it decides and reports."""
 
 import json
 import re

@@ -1,6 +1,5 @@
 """The shared functions for events, items and reports, called directly in every rule with them."""
 
-import ast
 import copy
 import json
 import logging
@@ -17,27 +16,10 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
-from scripts.stack import ROOT
 from tests.conftest import ABSENT, RULES, Json, Wire, edit, for_rules_with, load, read_sample
 
 NOTIFIED = "2026-11-05T09:15:27.482Z"
 every_rule = pytest.mark.parametrize("rule", RULES)
-
-
-def read_shared_functions(rule: str) -> dict[str, str]:
-    """Return the text of the functions above the marker, by name."""
-    source, marker, _ = (ROOT / rule / "app.py").read_text().partition("\n# --- Above: ")
-    assert marker, f"{rule}/app.py has no line that begins with '# --- Above: '."
-    functions = [each for each in ast.parse(source).body if isinstance(each, ast.FunctionDef)]
-    return {each.name: str(ast.get_source_segment(source, each)) for each in functions}
-
-
-@every_rule
-def test_shared_function_is_the_same_text_in_every_rule(rule: str) -> None:
-    own = read_shared_functions(rule)
-    for other in RULES:
-        for name, text in read_shared_functions(other).items():
-            assert own.get(name, text) == text, f"{name} differs in {rule} and {other}."
 
 
 # Reading the event

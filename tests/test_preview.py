@@ -132,16 +132,21 @@ def test_parameters_are_those_of_the_stack(parameters: str, project: Project, ru
     assert "1 compliant" in lines[-1]
 
 
+def test_optional_parameter_is_absent_when_it_is_empty(project: Project) -> None:
+    assert "owner" not in read_rule("sizes").parameters
+    assert read_rule("sizes", {"Owner": "team"}).parameters["owner"] == "team"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (
             ["--parameters", "Size=9"],
-            "PARAMETERS must be Key=Value of Limit, Frequency, not 'Size=9'.",
+            "PARAMETERS must be Key=Value of Limit, Frequency, Owner, not 'Size=9'.",
         ),
         (
             ["--parameters", "Limit"],
-            "PARAMETERS must be Key=Value of Limit, Frequency, not 'Limit'.",
+            "PARAMETERS must be Key=Value of Limit, Frequency, Owner, not 'Limit'.",
         ),
         (["--parameters", "Limit=ten"], "The template does not accept 'Limit=ten'. Give a number."),
         (["--parameters", "Frequency=Daily"], "The template does not accept 'Frequency=Daily'."),

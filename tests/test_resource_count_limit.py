@@ -1,4 +1,4 @@
-"""The rule resource_count_limit: what it counts and decides, through moto's AWS Config."""
+"""The rule resource_count_limit: what it counts, decides and reports."""
 
 import json
 import re

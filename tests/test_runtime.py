@@ -17,7 +17,7 @@ from moto.server import ThreadedMotoServer
 
 from scripts.run_events import list_events
 from scripts.stack import ROOT, get_name, load_template
-from tests.conftest import RULES, Wire, load, read_event
+from tests.conftest import RULES, Wire, load, needs_sam, read_event
 
 INVOCATIONS = "/2015-03-31/functions/function/invocations"
 SAM = ROOT / ".venv-sam" / "bin"
@@ -74,6 +74,7 @@ def ask(address: str, event: Any) -> Any:
     raise AssertionError(f"The emulator does not listen on {address}.")
 
 
+@needs_sam
 @pytest.mark.skipif(sys.platform != "linux", reason="SAM CLI's Lambda emulator is a Linux binary")
 @pytest.mark.parametrize("rule", RULES)
 def test_built_function_answers_the_sample_events_as_in_make_run(

@@ -5,12 +5,14 @@ import json
 import re
 import subprocess
 import sys
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import boto3
 import botocore.session
 import pytest
+from botocore.exceptions import ClientError
 from moto.core import set_initial_no_auth_action_count
 
 from scripts.organization import translate
@@ -21,6 +23,8 @@ from tests.conftest import RULES, Json, Wire, load, read_event, read_sample, run
 TEMPLATE = load_template()
 TRANSLATED = translate()
 IN = "In template.yaml"
+CONFIG = botocore.session.get_session().get_service_model("config")
+RESOURCE_TYPES = CONFIG.shape_for("ResourceType").enum
 every_rule = pytest.mark.parametrize("rule", RULES)
 
 
@@ -249,7 +253,9 @@ def test_no_two_rules_share_a_description(number: int) -> None:
 @every_rule
 def test_every_parameter_of_the_template_is_read(rule: str) -> None:
     _, _, own = (ROOT / rule / "app.py").read_text().partition("# --- Above: ")
-    unread = [name for name in read_rule(rule).parameters if f'"{name}"' not in own]
+    configured = read_rule(rule)
+    names = configured.parameters.keys() | configured.optional
+    unread = [name for name in sorted(names) if f'"{name}"' not in own]
     assert not unread, f"{rule}/app.py must read {unread}, or remove it from InputParameters."
 
 
@@ -271,8 +277,8 @@ def test_sample_event_fits_the_template(rule: str, case: str) -> None:
     configured, content = read_rule(rule), json.loads(event["invokingEvent"])
     path, names = f"events/{rule}/{case}.json", list(configured.parameters)
     assert event["resultToken"] == "TESTMODE", f"{path}: resultToken must be TESTMODE, a dry run."
-    given = list(json.loads(event.get("ruleParameters", "{}")))
-    assert sorted(given) == sorted(names), (
+    given = set(json.loads(event.get("ruleParameters", "{}")))
+    assert given | configured.optional == set(names) | configured.optional, (
         f"{path}: ruleParameters must have {names}, the InputParameters of template.yaml."
     )
     types = configured.message_types
@@ -292,8 +298,31 @@ def test_sample_events_show_every_compliance_type(rule: str, aws: Wire) -> None:
         expected.add("NOT_APPLICABLE")
         oversized = [event for event in events if "Oversized" in event["invokingEvent"]]
         assert oversized, f"events/{rule}/ has no oversized notification."
+    known = {*RESOURCE_TYPES, "AWS::::Account"}
+    reported = {each["ComplianceResourceType"] for each in evaluations}
+    unknown = [each for each in reported if each.startswith("AWS::") and each not in known]
+    assert not unknown, f"{rule}/app.py reports {unknown}, which is no resource type of AWS Config."
     missing = expected - {evaluation["ComplianceType"] for evaluation in evaluations}
     assert not missing, f"events/{rule}/ has no event that is {' or '.join(missing)}."
+
+
+@every_rule
+def test_error_of_any_call_is_raised_and_nothing_is_reported(rule: str, aws: Wire) -> None:
+    aws.prepare_rule(rule)
+    for path in list_events(rule):
+        event, module = read_event(rule, path.stem), load(rule)
+        aws.requests.clear()
+        module.lambda_handler(event, None)
+        for operation in dict.fromkeys(aws.operations):
+            aws.evaluations.clear()
+            aws.answers[operation] = ["AccessDenied: denied by the test"]
+            try:
+                module.lambda_handler(event, None)
+            except ClientError as ex:
+                assert "denied by the test" in str(ex)
+            else:
+                pytest.fail(f"{rule}/app.py swallows an error of {operation}: let it be raised.")
+            assert aws.evaluations == [], f"{rule}/app.py reports after an error of {operation}."
 
 
 # Every account of an organization
@@ -308,8 +337,11 @@ def test_stackset_gets_plain_cloudformation_with_the_code_inside() -> None:
 
 
 def test_stackset_is_of_no_partition_and_leaves_the_parameters_open() -> None:
+    resources = deepcopy(TRANSLATED["Resources"])
+    for rule in RULES:
+        del resources[f"{get_name(rule)}Function"]["Properties"]["Code"]
+    assert "arn:aws:" not in json.dumps(resources), f"{IN} write arn:${{AWS::Partition}}: in ARNs."
     text = json.dumps(TRANSLATED)
-    assert "arn:aws:" not in text
     for name in TEMPLATE["Parameters"]:
         assert f'{{"Ref": "{name}"}}' in text
 

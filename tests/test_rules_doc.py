@@ -1,0 +1,66 @@
+"""docs/rules.md: its examples work together, in a periodic rule that reports resources."""
+
+import re
+from pathlib import Path
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from scripts.stack import ROOT
+from tests.conftest import RULES, Wire, run_module
+
+BLOCKS = re.findall(r"```python\n(.+?)```", (ROOT / "docs/rules.md").read_text(), re.DOTALL)
+HANDLER = """
+
+def lambda_handler(event, context):
+    invoking_event, _parameters = parse_event(event)
+    client, users = get_client("config", event), []
+    for page in get_client("iam", event).get_paginator("list_users").paginate():
+        users += [user["UserName"] for user in page["Users"]]
+    evaluations = [build_evaluation(user, "COMPLIANT", event, "AWS::IAM::User") for user in users]
+    return report_evaluations(evaluations + list_gone(users, event, client), event, client)
+"""
+TESTS = """
+from tests.conftest import Wire, load, read_event
+
+RULE = "iam_users"
+"""
+
+
+@pytest.mark.skipif("resource_count_limit" not in RULES, reason="the rule was removed")
+def test_examples_of_the_document_work(copy: Path) -> None:
+    state, pages, gone = BLOCKS
+    made = run_module(copy, "scripts.make_rule", "iam_users", "resource_count_limit")
+    assert made.returncode == 0, made.stderr
+    app = copy / "iam_users/app.py"
+    kept, _handler = app.read_text().split("def lambda_handler")
+    app.write_text(kept + gone + HANDLER)
+    (copy / "events/iam_users/state.py").write_text(state)
+    ran = run_module(copy, "scripts.run_events", "--rule", "iam_users")
+    assert re.findall(r"(\w+) +(ann|bob)\b", ran.stdout) == [
+        *[("COMPLIANT", "ann"), ("NOT_APPLICABLE", "bob")] * 2,
+    ], ran.stdout
+    (copy / "tests/test_iam_users.py").write_text(TESTS + pages)
+    tested = run_module(copy, "pytest", "tests/test_iam_users.py")
+    assert "1 passed" in tested.stdout, tested.stdout
+
+
+def test_results_are_answered_in_pages_without_dry_runs_and_for_the_rule_alone(aws: Wire) -> None:
+    aws.rule_name, client = "mine", boto3.client("config")
+    made = {"ComplianceResourceType": "AWS::IAM::User", "OrderingTimestamp": 0}
+    for number in range(25):
+        kind = ("COMPLIANT", "NON_COMPLIANT", "NOT_APPLICABLE")[number % 3]
+        evaluation = made | {"ComplianceResourceId": f"user-{number}", "ComplianceType": kind}
+        token = "TESTMODE" if number > 20 else "earlier"
+        client.put_evaluations(Evaluations=[evaluation], ResultToken=token)
+    ask = client.get_compliance_details_by_config_rule
+    first = ask(ConfigRuleName="mine")
+    second = ask(ConfigRuleName="mine", NextToken=first["NextToken"])
+    sizes = [len(page["EvaluationResults"]) for page in (first, second)]
+    assert sizes == [10, 4], "what is NOT_APPLICABLE is not kept"
+    assert "NextToken" not in second
+    found = ask(ConfigRuleName="mine", ComplianceTypes=["NON_COMPLIANT"])["EvaluationResults"]
+    assert {each["ComplianceType"] for each in found} == {"NON_COMPLIANT"}
+    with pytest.raises(ClientError, match="NoSuchConfigRuleException"):
+        ask(ConfigRuleName="other")
