@@ -26,7 +26,17 @@ FORMS = (
     "prints for get-resource-config-history, batch-get-resource-config, select-resource-config or "
     "their aggregate forms"
 )
-LISTS = ("configurationItems", "baseConfigurationItems", "BaseConfigurationItems", "Results")
+# Where ijson finds the items of a form, by the top-level field that the form is known by.
+ITEMS, QUERY = "configurationItems", "Results.item"
+PREFIXES = {
+    ITEMS: f"{ITEMS}.item",
+    "baseConfigurationItems": "baseConfigurationItems.item",
+    "BaseConfigurationItems": "BaseConfigurationItems.item",
+    "ConfigurationItem": "ConfigurationItem",
+    "Results": QUERY,
+    "resourceId": "",  # an item alone
+    "": "item",  # a list of items
+}
 EVENT_NAMES = {
     "accountId": "awsAccountId",
     "arn": "ARN",
@@ -90,11 +100,6 @@ class Export:
     time: float | None = None  # of a snapshot that AWS named
     fields: set[str] = field(default_factory=set)  # of the items whose configuration is kept
 
-    @property
-    def is_query(self) -> bool:
-        """Return whether select-resource-config printed it."""
-        return self.prefix == "Results.item"
-
 
 def find_files(paths: Iterable[Path]) -> list[Path]:
     """Return the files, and of a folder every .json and .json.gz below it."""
@@ -130,19 +135,19 @@ def open_export(path: Path) -> Iterator[Any]:
 
 def read_form(path: Path) -> Export:
     """Return what kind of export the file is; of a snapshot only the beginning is read."""
-    fields = read_fields(path)
-    prefixes = [f"{name}.item" for name in LISTS if fields.get(name) == "start_array"]
-    if fields.get("ConfigurationItem") == "start_map":
-        prefixes.append("ConfigurationItem")
-    if "resourceId" in fields:
-        prefixes.append("")
-    if fields.get("") == "start_array":
-        prefixes.append("item")
+    fields: Json = {}  # the top-level ones; of lists and objects that they are there
+    with open_export(path) as file:
+        for prefix, event, value in ijson.parse(file):
+            is_one = prefix == "ConfigurationItem" and event == "start_map"
+            if is_one or ("." not in prefix and event in ("start_array", "string", "number")):
+                fields.setdefault(prefix, value)
+            if fields.keys() >= {"configSnapshotId", ITEMS}:
+                break
+    prefixes = [prefix for name, prefix in PREFIXES.items() if name in fields]
     if not prefixes:
         raise ValueError(f"{path} must be {FORMS}.")
-    is_snapshot = prefixes[0] == "configurationItems.item" and "configSnapshotId" in fields
     is_page = bool(fields.get("nextToken") or fields.get("NextToken"))
-    export = Export(path, prefixes[0], is_snapshot, is_page)
+    export = Export(path, prefixes[0], "configSnapshotId" in fields, is_page)
     if named := AWS_NAME.match(path.name):
         export.place = named[1], named[2]
         if named[3]:
@@ -150,25 +155,11 @@ def read_form(path: Path) -> Export:
     return export
 
 
-def read_fields(path: Path) -> Json:
-    """Return the top-level fields: what a text or number is, and of others how they start."""
-    fields: Json = {}
-    with open_export(path) as file:
-        for prefix, event, value in ijson.parse(file):
-            if "." not in prefix and event in ("start_array", "start_map"):
-                fields.setdefault(prefix, event)
-            elif "." not in prefix and event in ("string", "number"):
-                fields.setdefault(prefix, value)
-            if {"configSnapshotId", "configurationItems"} <= fields.keys():
-                break
-    return fields
-
-
 def read_items(export: Export) -> Iterator[Json]:
     """Yield the items of a file as they stand there."""
     with open_export(export.path) as file:
         for item in ijson.items(file, export.prefix):
-            value = parse(item) if export.is_query else item
+            value = parse(item) if export.prefix == QUERY else item
             if not isinstance(value, dict):
                 raise ValueError(f"{export.path} must be {FORMS}.")
             yield value
@@ -223,9 +214,9 @@ def format_time(time: datetime) -> str:
 def check_item(item: Json, export: Export, names: Iterable[str]) -> None:
     """Raise a ValueError, in the words of the file's form, if one of the fields cannot be used."""
     for name in names:
-        own_name = API_NAMES.get(name, name) if export.is_query else name
+        own_name = API_NAMES.get(name, name) if export.prefix == QUERY else name
         if item.get(name) in (None, ""):
-            fix = f": add {own_name} to the SELECT" if export.is_query else ""
+            fix = f": add {own_name} to the SELECT" if export.prefix == QUERY else ""
             raise ValueError(f"{own_name} is missing{fix}")
         kind, noun = (dict, "an object") if name == "configuration" else (str, "a text")
         if not isinstance(item[name], kind):
@@ -294,7 +285,7 @@ class Record:
         resources = {(resource_type, name) for resource_type, name, _captured in items}
         times = [captured for _type, _name, captured in items]
         is_newest_first = all(later > earlier for later, earlier in pairwise(times))
-        if export.is_query or len(resources) != 1 or len(times) < 2 or not is_newest_first:
+        if export.prefix == QUERY or len(resources) != 1 or len(times) < 2 or not is_newest_first:
             raise ValueError(f"{export.path} has a nextToken: it holds one page of several.")
 
     def find_places(self, number: int, export: Export) -> list[tuple[Any, ...]]:

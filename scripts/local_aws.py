@@ -69,13 +69,11 @@ class LocalAws:
         if self.only is not None and call not in self.only:
             raise RuntimeError(f"A preview has no answer to {call}.")
 
-    def list_ids(self, resource_type: str) -> list[str] | None:
-        """Return the ids of the recorded resources of a type; None if there was never one."""
+    def list_ids(self, resource_type: str) -> list[str]:
+        """Return the ids of the recorded resources of a type."""
         if self.list_exported:
             return self.list_exported(resource_type)
         known = [item for item in self.items if item["resourceType"] == resource_type]
-        if not known:
-            return None
         status = "configurationItemStatus"
         deleted = {item["resourceId"] for item in known if "Deleted" in item.get(status, "OK")}
         return sorted({item["resourceId"] for item in known} - deleted)
@@ -87,6 +85,7 @@ class LocalAws:
         if (folder / "state.py").exists():
             runpy.run_path(str(folder / "state.py"))
         self.calls.clear()
+        self.evaluations.clear()
 
 
 @contextmanager
@@ -130,19 +129,10 @@ def start_recorder(account_id: str) -> None:
 @contextmanager
 def answer_for_config(aws: LocalAws) -> Iterator[None]:
     """Replace moto's answers for AWS Config."""
-    list_by_moto = ConfigResponse.list_discovered_resources
-
-    def list_ids(request: ConfigResponse, resource_type: str) -> list[str]:
-        ids = aws.list_ids(resource_type)
-        if ids is None:
-            request.querystring["resourceType"] = resource_type
-            found = json.loads(list_by_moto(request))["resourceIdentifiers"]
-            ids = [each["resourceId"] for each in found]
-        return ids
 
     def list_discovered_resources(request: ConfigResponse) -> str:
         asked = json.loads(request.body)
-        ids = list_ids(request, asked["resourceType"])
+        ids = aws.list_ids(asked["resourceType"])
         page, token = cut_page(ids, asked.get("nextToken"), asked.get("limit") or 100)
         found = [{"resourceType": asked["resourceType"], "resourceId": each} for each in page]
         return json.dumps({"resourceIdentifiers": found, "nextToken": token})
@@ -196,12 +186,16 @@ def cut_page(found: list[Any], token: str | None, size: int) -> tuple[list[Any],
 
 def format_result(evaluation: Json, rule_name: str) -> Json:
     """Return an evaluation as GetComplianceDetailsByConfigRule answers it."""
-    names = {"ResourceType": "ComplianceResourceType", "ResourceId": "ComplianceResourceId"}
-    qualifier = {name: evaluation[own_name] for name, own_name in names.items()}
+    qualifier = {
+        "ConfigRuleName": rule_name,
+        "ResourceType": evaluation["ComplianceResourceType"],
+        "ResourceId": evaluation["ComplianceResourceId"],
+    }
+    time = evaluation["OrderingTimestamp"]
     return {
         "EvaluationResultIdentifier": {
-            "EvaluationResultQualifier": {"ConfigRuleName": rule_name, **qualifier},
-            "OrderingTimestamp": evaluation["OrderingTimestamp"],
+            "EvaluationResultQualifier": qualifier,
+            "OrderingTimestamp": time,
         },
         "ComplianceType": evaluation["ComplianceType"],
         "Annotation": evaluation.get("Annotation"),

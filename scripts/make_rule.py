@@ -66,28 +66,23 @@ def make_rule(name: str, like: str) -> None:
 
 def list_edits(name: str) -> str:
     """Return what is left to edit, in order, each with its file and line."""
-    template, app = ROOT / "template.yaml", ROOT / name / "app.py"
-    resource = get_name(name)
 
-    def find(path: Path, text: str, after: str = "") -> str:
-        content = path.read_text()
-        position = content.index(text, content.index(after))
-        return f"{path.relative_to(ROOT)}:{content.count('\n', 0, position) + 1}"
+    def find(path: str, text: str) -> str:
+        before, _text, _after = (ROOT / path).read_text().partition(text)
+        return f"{path}:{before.count('\n') + 1}"
 
     edits = {
-        find(template, "Parameters:"): "its parameters of the stack; then their rows in README.md",
-        find(template, "Description", f"  {resource}Function:"): "the function's description",
         find(
-            template, "Description", f"  {resource}Rule:"
-        ): "the rule's: InputParameters and scope too",
-        find(app, '"""'): "the card: what the rule says of itself",
-        find(app, "# --- Above: "): "the functions below this line",
+            "template.yaml", "Parameters:"
+        ): "the stack's parameters; then their rows in README.md",
+        find(
+            "template.yaml", f"# ----- {name} -----"
+        ): "descriptions, InputParameters, scope, actions",
+        find(f"{name}/app.py", '"""'): "the card: what the rule says of itself",
+        find(f"{name}/app.py", "# --- Above: "): "the functions below this line",
         f"events/{name}/": "the events, JSON texts or objects, and what is recorded",
+        f"events/{name}/state.py": "what the rule reads of other services, made by boto3 calls",
         f"tests/test_{name}.py": "the tests",
-        find(
-            template, "Policies", f"  {resource}Function:"
-        ): "the actions, if it calls more of AWS",
-        f"events/{name}/state.py": "what it reads there, made by boto3 calls",
     }
     width = max(map(len, edits)) + 2
     return "\n".join(f"  {where:<{width}}{what}" for where, what in edits.items())

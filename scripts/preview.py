@@ -13,7 +13,6 @@ import json
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -48,17 +47,7 @@ class Row(NamedTuple):
     compliance_type: str
     annotation: str
     time: str
-
-
-@dataclass
-class Preview:
-    """What a rule would report, or the reason why nothing was evaluated."""
-
-    rule: ConfigRule
-    rows: list[Row] = field(default_factory=list)
-    errors: dict[tuple[str, ...], list[Row]] = field(default_factory=lambda: defaultdict(list))
-    calls: set[str] = field(default_factory=set)
-    reason: str = ""
+    frames: tuple[str, ...] = ()  # of an error: where the rule's code raised it
 
 
 # AWS Config as exported
@@ -121,9 +110,10 @@ def make_event(rule: ConfigRule, account: str, region: str, time: str, content: 
     }
 
 
-def preview(rule: ConfigRule, record: Record) -> Preview:
-    """Return what the rule would report of the record."""
-    made, permitted = Preview(rule), ACCOUNT if rule.is_periodic else REPORT
+def preview(rule: ConfigRule, record: Record) -> tuple[list[Row], str]:
+    """Return what the rule would report, and a note: why it is nothing, or what was assumed."""
+    rows: list[Row] = []
+    calls, permitted = set[str](), ACCOUNT if rule.is_periodic else REPORT
     events = tqdm(list_events(rule, record), rule.name, delay=1, disable=None, leave=False)
     with start_local_aws(LocalAws(only=permitted)) as aws:
         PREVIEWED.append(aws)
@@ -131,52 +121,47 @@ def preview(rule: ConfigRule, record: Record) -> Preview:
             for place, resource, event in events:
                 aws.list_exported = partial(record.list_ids, *place)
                 outcome = invoke(rule.name, event, aws)
-                made.calls.update(outcome.calls)
-                if unanswered := ", ".join(sorted(made.calls - permitted)):
+                calls.update(outcome.calls)
+                if unanswered := ", ".join(sorted(calls - permitted)):
                     reason = f"it calls {unanswered}, which an export cannot answer"
-                    return Preview(rule, reason=f"not previewed: {reason} (use make run)")
-                add_rows(made, place, resource, outcome)
+                    return [], f"not previewed: {reason} (use make run)"
+                rows += make_rows(rule.name, place, resource, outcome)
         finally:
             PREVIEWED.clear()
-    if rule.is_periodic:
-        made.reason = "needs a configuration snapshot: a part of an account would certify the whole"
-        if any(export.is_snapshot for export in record.exports):
-            made.reason = "the snapshot is empty"
-    else:
-        made.reason = f"no resource of its scope ({', '.join(rule.resource_types) or 'any type'})"
-    return made
+    if rows:
+        recorded = "Previewed as if AWS Config recorded every type: an export does not say it."
+        return rows, recorded if calls & RECORDER else ""
+    if not rule.is_periodic:
+        return [], f"no resource of its scope ({', '.join(rule.resource_types) or 'any type'})"
+    if any(export.is_snapshot for export in record.exports):
+        return [], "the snapshot is empty"
+    return [], "needs a configuration snapshot: a part of an account would certify the whole"
 
 
-def add_rows(made: Preview, place: tuple[str, str], resource: str, outcome: Outcome) -> None:
-    """Add what came of one event."""
+def make_rows(rule: str, place: tuple[str, str], resource: str, outcome: Outcome) -> Iterator[Row]:
+    """Yield a row for each evaluation, and one for an error."""
     for each in outcome.evaluations:
         time = format_time(datetime.fromtimestamp(each["OrderingTimestamp"], UTC))
         evaluated = each["ComplianceResourceType"], each["ComplianceResourceId"]
-        result = each["ComplianceType"], each.get("Annotation", ""), time
-        made.rows.append(Row(made.rule.name, *place, *evaluated, *result))
+        yield Row(
+            rule, *place, *evaluated, each["ComplianceType"], each.get("Annotation", ""), time
+        )
     if outcome.error:
-        row = Row(made.rule.name, *place, "", resource, "ERROR", outcome.error, "")
-        made.rows.append(row)
-        made.errors[outcome.error.partition(":")[0], *outcome.frames].append(row)
+        yield Row(rule, *place, "", resource, "ERROR", outcome.error, "", tuple(outcome.frames))
 
 
 # Printing
 
 
-def print_preview(made: Preview, *, show_all: bool) -> None:
+def print_preview(rule: ConfigRule, rows: list[Row], note: str, *, show_all: bool) -> None:
     """Print a table, the most frequent annotations, the resources and a line that sums them up."""
-    name = made.rule.name
-    if not made.rows:
-        print(f"{name}: {made.reason}.")
-        return
     places: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-    for row in made.rows:
+    for row in rows:
         places[row.account, row.region][row.compliance_type] += 1
-    print(f"{name}\n", *format_table(places), "", sep="\n")
-    kinds = {"COMPLIANT", "NON_COMPLIANT", "NOT_APPLICABLE"}
-    if not show_all and not made.rule.is_periodic:
-        kinds = {"NON_COMPLIANT"}
-    shown = [row for row in made.rows if row.compliance_type in kinds]
+    print(f"{rule.name}\n", *format_table(places), "", sep="\n")
+    every = {"COMPLIANT", "NON_COMPLIANT", "NOT_APPLICABLE"}
+    kinds = every if show_all or rule.is_periodic else {"NON_COMPLIANT"}
+    shown = [row for row in rows if row.compliance_type in kinds]
     frequent = Counter(row.annotation for row in shown).most_common(FREQUENT)
     if frequent and frequent[0][1] > 1:
         print(*(f"{number:>7,} x  {text}" for text, number in frequent), "", sep="\n")
@@ -186,15 +171,19 @@ def print_preview(made: Preview, *, show_all: bool) -> None:
         print(format_result(row.compliance_type, row.resource_id, *where, row.annotation))
     if len(shown) > len(listed):
         print(f"and {len(shown) - len(listed):,} more (ALL=1, or CSV=file)")
-    for (_kind, *frames), rows in made.errors.items():
-        more = f"and {len(rows) - 1:,} more" if len(rows) > 1 else ""
-        print(format_result("ERROR", rows[0].resource_id, more, rows[0].annotation))
+    errors: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+    for row in rows:
+        if row.compliance_type == "ERROR":
+            errors[row.annotation.partition(":")[0], *row.frames].append(row)
+    for (_kind, *frames), same in errors.items():
+        more = f"and {len(same) - 1:,} more" if len(same) > 1 else ""
+        print(format_result("ERROR", same[0].resource_id, more, same[0].annotation))
         print("".join(f"    {line}\n" for line in frames), end="")
-    if made.calls & RECORDER:
-        print("Previewed as if AWS Config recorded every type: an export does not say it.")
+    if note:
+        print(note)
     found = sum(places.values(), Counter[str]())
     number = found.total() - found["ERROR"]
-    print(f"{name}: {number} evaluation{'' if number == 1 else 's'}: {count(found)}")
+    print(f"{rule.name}: {number} evaluation{'' if number == 1 else 's'}: {count(found)}")
 
 
 def make_safe(cell: str) -> str:
@@ -249,16 +238,18 @@ def main(arguments: list[str] | None = None) -> int:
     print("".join(f"{note}\n" for note in record.list_notes()), end="")
     rows: list[Row] = []
     for rule in rules:
-        made = preview(rule, record)
+        found, note = preview(rule, record)
         print("\n" if rows else "", end="")
-        print_preview(made, show_all=chosen.all)
-        rows += made.rows
+        if found:
+            print_preview(rule, found, note, show_all=chosen.all)
+        else:
+            print(f"{rule.name}: {note}.")
+        rows += found
     if chosen.csv:
         with chosen.csv.open("w", newline="", encoding="utf-8-sig") as file:
-            header = [name.replace("_", " ") for name in Row._fields]
-            csv.writer(file).writerows(
-                [header, *([make_safe(cell) for cell in row] for row in rows)]
-            )
+            table = csv.writer(file)
+            table.writerow(name.replace("_", " ") for name in Row._fields[:-1])
+            table.writerows([make_safe(cell) for cell in row[:-1]] for row in rows)
     results = {row.compliance_type for row in rows}
     if "ERROR" in results or not results:
         return 1

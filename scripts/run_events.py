@@ -75,8 +75,8 @@ def print_outcome(outcome: Outcome, indent: str, *, show_all: bool, show_log: bo
         print("".join(f"    | {line}\n" for line in outcome.log), end="")
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """Return the command's arguments."""
+def main(arguments: list[str] | None = None) -> int:
+    """Run the events; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m scripts.run_events",
         description="Run Lambda events through the rules on this machine.",
@@ -86,12 +86,6 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--rule", help="a rule's folder; without it, the one that holds the event")
     parser.add_argument("--all", action="store_true", help="list every result of an event")
     parser.add_argument("--log", action="store_true", help="show what the functions log")
-    return parser
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run the events; return the exit code."""
-    parser = make_parser()
     chosen = parser.parse_args(arguments)
     try:
         rules = choose_rules(chosen.rule)

@@ -58,13 +58,9 @@ class ConfigRule:
     name: str
     message_types: list[str]
     scope: Json
+    resource_types: list[str]  # of the scope; none means any type
     parameters: dict[str, str]
     optional: set[str]  # the parameters that are absent when they are empty
-
-    @property
-    def resource_types(self) -> list[str]:
-        """Return the types in the rule's scope; none means any type."""
-        return list(self.scope.get("ComplianceResourceTypes", []))
 
     @property
     def is_periodic(self) -> bool:
@@ -92,7 +88,9 @@ def read_rule(rule: str, parameters: dict[str, str] | None = None) -> ConfigRule
             raise ValueError(f"template.yaml: {key} of {rule} must be {forms}.")
         if text != "" or not reference:
             given[key] = str(text)
-    return ConfigRule(rule, message_types, properties.get("Scope", {}), given, optional)
+    scope = properties.get("Scope", {})
+    resource_types = list(scope.get("ComplianceResourceTypes", []))
+    return ConfigRule(rule, message_types, scope, resource_types, given, optional)
 
 
 def find_optional(value: Any) -> Json | None:

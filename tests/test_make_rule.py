@@ -43,7 +43,7 @@ def test_names_are_replaced_where_they_name_the_rule_alone(
     assert '"configRuleName": "vpc-limit"' in event
     assert 'RULE = "vpc_limit"' in (project.root / "tests/test_vpc_limit.py").read_text()
     edits = re.findall(r"^  (\S+?)(?::(\d+))?  ", capsys.readouterr().out, re.MULTILINE)
-    assert len(edits) == 18
+    assert len(edits) == 14
     for path, line in edits:
         text = (project.root / path).read_text() if line else ""
         assert not line or text.splitlines()[int(line) - 1]
