@@ -313,7 +313,7 @@ class Record:
         """Yield what was left out, and what a rule may read and no item of a file has."""
         if self.gone:
             where = "in the newest snapshot of their account and Region"
-            yield f"Left out: {self.gone} resources that are not {where}."
+            yield f"Left out because they are not {where}: {self.gone}."
         for name in ("relationships", "supplementaryConfiguration", "tags"):
             paths = [each.path for each in self.exports if each.fields and name not in each.fields]
             if paths:

@@ -82,8 +82,12 @@ class LocalAws:
         """Record the folder's configuration_items.json and run its state.py, if there are any."""
         self.items[:] = read_items(folder)
         self.results.clear()
-        if (folder / "state.py").exists():
-            runpy.run_path(str(folder / "state.py"))
+        state = folder / "state.py"
+        if state.exists():
+            try:
+                runpy.run_path(str(state))
+            except Exception as ex:
+                raise ValueError(f"{state}: {type(ex).__name__}: {ex}") from ex
         self.calls.clear()
         self.evaluations.clear()
 

@@ -48,11 +48,27 @@ def check_project() -> None:
     for folder in sorted(folders - set(rules)):
         raise ValueError(f"template.yaml has no function with CodeUri: {folder}/: add one.")
     for rule in rules:
-        compile((ROOT / rule / "app.py").read_text(), f"{rule}/app.py", "exec")
-        read_rule(rule)
-        local_aws.read_items(ROOT / "events" / rule)
-        for path in list_events(rule):
-            load_event(path)
+        check_rule(rule)
+
+
+def check_rule(rule: str) -> None:
+    """Raise an error that says what would fail most of the rule's tests."""
+    code = (ROOT / rule / "app.py").read_text()
+    compile(code, f"{rule}/app.py", "exec")
+    if "\ndef lambda_handler(event" not in code:
+        raise ValueError(f"{rule}/app.py has no lambda_handler(event, context): write it.")
+    if not (ROOT / "tests" / f"test_{rule}.py").exists():
+        raise ValueError(f"There is no tests/test_{rule}.py: write the rule's own tests.")
+    types = read_rule(rule).message_types
+    local_aws.read_items(ROOT / "events" / rule)
+    paths = list_events(rule)
+    if not paths:
+        raise ValueError(f"There is no event in events/{rule}/: write one for each result.")
+    for path in paths:
+        content = json.loads(load_event(path).get("invokingEvent", "{}"))
+        if content.get("messageType") not in types:
+            named = path.relative_to(ROOT)
+            raise ValueError(f"{named}: messageType must be one of {types}, as in template.yaml.")
 
 
 def find_problem() -> str:
@@ -343,7 +359,8 @@ class Project:
 
     def write_size_event(self, name: str, size: int) -> Path:
         """Write an event of a volume, its JSON texts as plain objects."""
-        event = {"invokingEvent": {"configurationItem": make_volume("vol-1", size)}}
+        change = {"messageType": "ConfigurationItemChangeNotification"}
+        event = {"invokingEvent": change | {"configurationItem": make_volume("vol-1", size)}}
         return self.write(name, event | {"ruleParameters": {"limit": 3}, "resultToken": "real"})
 
 
@@ -357,9 +374,11 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     made.write_size_event("events/sizes/large.json", 9)
     made.write_size_event("events/sizes/small.json", 1)
     notification = {"notificationCreationTime": "2026-11-06T09:15:28.107Z"}
+    notification["messageType"] = "ScheduledNotification"
     event = {"invokingEvent": notification, "accountId": "123456789012", "resultToken": "real"}
     event["configRuleName"] = "volumes"
-    made.write("tests/test_volumes.py", 'RULE = "volumes"')
+    for rule in ("sizes", "volumes"):
+        made.write(f"tests/test_{rule}.py", f'RULE = "{rule}"')
     made.write("events/volumes/count.json", event)
     items = {"configurationItems": [make_volume("vol-1", 1), make_volume("vol-2", 1)]}
     made.write("events/volumes/configuration_items.json", items)

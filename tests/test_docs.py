@@ -40,10 +40,13 @@ def test_parameter_table_is_the_templates() -> None:
     rows = re.findall(
         r"^\| `(\w+)` \| (?:`(.+?)`|empty) \| (.+) \|$", DOCUMENTS["README.md"], re.MULTILINE
     )
-    assert rows == [
-        (name, str(parameter["Default"]), parameter["Description"])
+    expected = [
+        (name, str(parameter.get("Default", "")), parameter.get("Description"))
         for name, parameter in load_template()["Parameters"].items()
     ]
+    wrong = [name for name, *_rest in set(rows) ^ set(expected)]
+    assert not wrong, f"README.md: correct the rows of {wrong} to what template.yaml says of them."
+    assert rows == expected, "README.md: put the parameters' rows in the order of template.yaml."
 
 
 @pytest.mark.parametrize("command", AWS)

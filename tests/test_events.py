@@ -398,11 +398,12 @@ def test_log_has_the_evaluations_and_no_secret(
     with caplog.at_level(logging.DEBUG):
         answer = load(rule).lambda_handler(read_sample(rule), None)
     records: list[Any] = [each for each in caplog.records if each.message == "evaluations sent"]
-    assert [each for record in records for each in record.evaluations] == answer
+    logged = [each for record in records for each in record.evaluations]
+    assert logged == answer, f"{rule}/app.py: lambda_handler must return report_evaluations(...)."
     assert {(record.levelname, record.test_mode) for record in records} == {("INFO", False)}
     seen = "".join(f"{record.__dict__} {record.getMessage()}" for record in caplog.records)
-    assert "a-real-token" not in seen
-    assert "own-secret" not in seen
+    assert "a-real-token" not in seen, f"{rule}/app.py logs the result token: leave it out."
+    assert "own-secret" not in seen, f"{rule}/app.py logs credentials: leave them out."
 
 
 ENDPOINT = {"endpoint_url": "https://config.us-east-1.amazonaws.com"}

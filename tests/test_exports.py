@@ -265,7 +265,7 @@ def test_snapshot_without_awss_name_has_the_time_of_its_newest_item(project: Pro
     record = Record([snapshot, project.write("others.json", make_history(*others))], None)
     ids = [item["resourceId"] for item in record.list_changes([])]
     assert ids == ["vol-1", "vol-2", "vol-4"]
-    note = "Left out: 1 resources that are not in the newest snapshot of their account and Region."
+    note = "Left out because they are not in the newest snapshot of their account and Region: 1."
     assert next(record.list_notes()) == note
 
 

@@ -106,6 +106,23 @@ def break_code(project: Project) -> None:
     project.write("sizes/app.py", "def lambda_handler(:")
 
 
+def rename_handler(project: Project) -> None:
+    project.write("sizes/app.py", "\ndef handler(event, context): pass")
+
+
+def remove_tests(project: Project) -> None:
+    (project.root / "tests/test_sizes.py").unlink()
+
+
+def remove_events(project: Project) -> None:
+    for path in (project.root / "events/sizes").iterdir():
+        path.unlink()
+
+
+def send_another_message(project: Project) -> None:
+    project.write("events/sizes/small.json", {"invokingEvent": {"messageType": "Other"}})
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -116,6 +133,10 @@ def break_code(project: Project) -> None:
         (remove_rule, "template.yaml has no SizesRule: each rule needs one."),
         (break_parameter, "template.yaml: limit of sizes must be a text, !Ref X or !If [HasX, "),
         (break_code, "sizes/app.py, line 1: invalid syntax"),
+        (rename_handler, "sizes/app.py has no lambda_handler(event, context): write it."),
+        (remove_tests, "There is no tests/test_sizes.py: write the rule's own tests."),
+        (remove_events, "There is no event in events/sizes/: write one for each result."),
+        (send_another_message, "small.json: messageType must be one of ['ConfigurationItemCh"),
     ],
 )
 def test_what_most_tests_need_is_one_sentence(

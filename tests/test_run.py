@@ -144,6 +144,12 @@ def test_file_that_cannot_be_used_is_named(
         run("--rule=sizes")
 
 
+def test_state_that_cannot_be_created_is_named(project: Project, run: Any) -> None:
+    path = project.write("events/volumes/state.py", "import boto3\nboto3.client('iam').get_role()")
+    with pytest.raises(ValueError, match=re.escape(f"{path}: ParamValidationError: ")):
+        run("--rule=volumes")
+
+
 def test_what_cannot_be_found_is_named(
     project: Project, run: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
