@@ -31,9 +31,9 @@ test: .venv/dev .venv-sam/ready .sdk-oldest/ready  ## check style, types and tem
 	@$(DEV) ruff check .
 	@$(DEV) ruff format --check .
 	@$(DEV) mypy
-	@$(SAM) validate --lint
 	@PYTHONPATH=.sdk-oldest $(DEV) pytest -m sdk
 	@$(DEV) pytest $(addprefix --cov=,$(RULES))
+	@$(SAM) validate --lint
 
 style: .venv/dev  ## fix the style of the code, as far as a tool can
 	@$(DEV) ruff check --fix .

@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import os
+import re
 import runpy
 import sys
 import traceback
@@ -103,8 +104,10 @@ def start_local_aws(aws: LocalAws | None = None) -> Iterator[LocalAws]:
     call_moto = BotocoreStubber.__call__
 
     def answer(stubber: BotocoreStubber, event_name: str, request: Any, **more: Any) -> Any:
-        _, service, operation = event_name.split(".")  # before-send.config-service.PutEvaluations
-        response = local.handle(request, f"{service.removesuffix('-service')}:{operation}")
+        _, service, operation = event_name.split(".")  # before-send.secrets-manager.ListSecrets
+        signed = re.search(r"Credential=[^,]+/([a-z0-9-]+)/aws4", str(request.headers))
+        # As IAM writes it: secretsmanager:ListSecrets.
+        response = local.handle(request, f"{signed[1] if signed else service}:{operation}")
         response = response or call_moto(stubber, event_name, request, **more)
         if response is None:  # no call leaves this machine
             raise RuntimeError(f"moto has no answer to {request.method} {request.url}.")

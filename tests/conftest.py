@@ -49,6 +49,11 @@ def check_project() -> None:
         raise ValueError(f"template.yaml has no function with CodeUri: {folder}/: add one.")
     for rule in rules:
         check_rule(rule)
+    template = stack.load_template()
+    for name, output in template.get("Outputs", {}).items():
+        value = output["Value"]
+        if isinstance(value, dict) and value.get("Ref") not in {*template["Resources"], None}:
+            raise ValueError(f"template.yaml: the output {name} is of no resource: remove it.")
 
 
 def check_rule(rule: str) -> None:
@@ -60,7 +65,8 @@ def check_rule(rule: str) -> None:
     if not (ROOT / "tests" / f"test_{rule}.py").exists():
         raise ValueError(f"There is no tests/test_{rule}.py: write the rule's own tests.")
     types = read_rule(rule).message_types
-    local_aws.read_items(ROOT / "events" / rule)
+    with start_local_aws() as aws:
+        aws.prepare(ROOT / "events" / rule)
     paths = list_events(rule)
     if not paths:
         raise ValueError(f"There is no event in events/{rule}/: write one for each result.")
@@ -190,10 +196,9 @@ class Wire(LocalAws):
         body = body if isinstance(body, str) else body.decode()
         is_json = body.startswith("{")
         parameters = json.loads(body) if is_json else dict(parse_qsl(body))
-        signed = re.search("Credential=(.+?)/.+?/.+?/(.+?)/", str(request.headers["Authorization"]))
+        signed = re.search("Credential=(.+?)/", str(request.headers["Authorization"]))
         assert signed, "every request is signed"
-        key, service = signed.groups()
-        self.requests.append(Call(f"{service}:{operation}", parameters, get_account_id_from(key)))
+        self.requests.append(Call(call, parameters, get_account_id_from(signed[1])))
         if not self.answers.get(operation):
             return None
         answer = self.answers[operation].pop(0)

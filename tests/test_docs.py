@@ -77,4 +77,5 @@ def test_sam_commands_are_accepted_by_sam() -> None:
 @pytest.mark.parametrize(("document", "text"), DOCUMENTS.items(), ids=DOCUMENTS)
 def test_files_that_are_named_exist(document: str, text: str) -> None:
     links = re.findall(r"\]\((?!https:)([^)#]+)\)", text)
-    assert [link for link in links if not ((ROOT / document).parent / link).exists()] == []
+    missing = [link for link in links if not ((ROOT / document).parent / link).exists()]
+    assert not missing, f"{document}: correct the links to {missing}, or remove them."

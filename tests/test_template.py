@@ -67,6 +67,7 @@ def test_rule_is_invoked_by_every_message_of_its_trigger_and_for_its_types_alone
     if configured.is_periodic:
         wrong = set(configured.message_types) - {"ScheduledNotification"}
         assert not wrong, f"{IN} {name} is periodic: remove {wrong} from its SourceDetails."
+        assert not configured.scope, f"{IN} {name} is periodic: remove its Scope."
         return
     change = "ConfigurationItemChangeNotification"
     assert set(configured.message_types) == {change, f"Oversized{change}"}, (
@@ -192,11 +193,13 @@ def test_role_permits_what_the_samples_need_and_no_more(
     aws.requests.clear()
     module = load(rule)
     for path in list_events(rule):
+        denied = ""
         try:
             enforced(module.lambda_handler)(read_event(rule, path.stem), None)
         except ClientError:
-            name, action = f"{get_name(rule)}Function", aws.requests[-1].action
-            pytest.fail(f"{IN} add {action} to Policies of {name}: {path.name} needs it.")
+            denied = aws.requests[-1].action
+        function = f"{get_name(rule)}Function"
+        assert not denied, f"{IN} add {denied} to Policies of {function}: {path.name} needs it."
     called = {call.action for call in aws.requests}
     unused = {action for action in set(actions) - called if is_call(action)}
     assert not unused, f"template.yaml permits {unused}, which no event in events/{rule}/ needs."
@@ -245,13 +248,16 @@ def get_descriptions(rule: str) -> list[str]:
     return [*texts, card.partition("\n")[0]]
 
 
-@pytest.mark.parametrize("number", [0, 1, 2], ids=["function", "rule", "card in app.py"])
+WHERE = ["Description of the function", "Description of the rule", "first line of app.py"]
+
+
+@pytest.mark.parametrize("number", [0, 1, 2], ids=WHERE)
 def test_no_two_rules_share_a_description(number: int) -> None:
     rules: dict[str, list[str]] = {}
     for rule in RULES:
         rules.setdefault(get_descriptions(rule)[number], []).append(rule)
     shared = {text: names for text, names in rules.items() if len(names) > 1}
-    assert not shared, "Say what the new rule is about."
+    assert not shared, f"{WHERE[number]}: say what the new rule is about, not as in {shared}."
 
 
 @every_rule
@@ -267,7 +273,15 @@ def test_every_parameter_of_the_template_is_read(rule: str) -> None:
 def test_default_parameters_of_the_template_are_accepted(rule: str, aws: Wire) -> None:
     aws.prepare_rule(rule)
     event = read_sample(rule, ruleParameters=json.dumps(read_rule(rule).parameters))
-    load(rule).lambda_handler(event, None)
+    problem = ""
+    try:
+        load(rule).lambda_handler(event, None)
+    except ValueError as ex:
+        problem = str(ex)
+    fix = "or leave it out when it is empty: !If [HasX, !Ref X, !Ref AWS::NoValue]"
+    assert not problem, (
+        f"{IN} give {get_name(rule)}Rule a default that is accepted, {fix}. {problem}"
+    )
 
 
 # Sample events
@@ -282,9 +296,10 @@ def test_sample_event_fits_the_template(rule: str, case: str) -> None:
     path, names = f"events/{rule}/{case}.json", list(configured.parameters)
     token = event.get("resultToken")
     assert token == "TESTMODE", f"{path}: resultToken must be TESTMODE, a dry run."
-    given = set(json.loads(event.get("ruleParameters", "{}")))
-    assert given | configured.optional == set(names) | configured.optional, (
-        f"{path}: ruleParameters must have {names}, the InputParameters of template.yaml."
+    given, optional = set(json.loads(event.get("ruleParameters", "{}"))), configured.optional
+    assert given | optional == {*names} | optional, (
+        f"{path}: ruleParameters must have {sorted({*names} - optional)}, and may have "
+        f"{sorted(optional)}: the InputParameters of template.yaml."
     )
     item = content.get("configurationItem") or content.get("configurationItemSummary")
     if item and (types := configured.resource_types):
@@ -351,8 +366,8 @@ def test_stackset_is_of_no_partition_and_leaves_the_parameters_open() -> None:
         del resources[f"{get_name(rule)}Function"]["Properties"]["Code"]
     assert "arn:aws:" not in json.dumps(resources), f"{IN} write arn:${{AWS::Partition}}: in ARNs."
     text = json.dumps(TRANSLATED)
-    for name in TEMPLATE["Parameters"]:
-        assert f'{{"Ref": "{name}"}}' in text
+    unused = [name for name in TEMPLATE["Parameters"] if f'{{"Ref": "{name}"}}' not in text]
+    assert not unused, f"{IN} use the parameters {unused}, or remove them."
 
 
 def test_written_file_is_accepted_by_the_linter_for_all_regions(copy: Path) -> None:
