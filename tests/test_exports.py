@@ -26,6 +26,7 @@ def make_history(*items: Json) -> Json:
 
 
 def name_as_api(item: Json, *, is_text: bool = True) -> Json:
+    """Return the item with the names of the API, whose answers have texts and queries objects."""
     item = {API_NAMES.get(name, name): value for name, value in item.items()}
     if is_text:
         supplementary = item.get("supplementaryConfiguration", {})
@@ -36,60 +37,37 @@ def name_as_api(item: Json, *, is_text: bool = True) -> Json:
 
 
 def print_history(*items: Json, time: Any = "2026-11-05T09:15:27.482000+00:00") -> Json:
-    """Return what get-resource-config-history prints of the items."""
     return {"configurationItems": [name_as_api(item) | {CAPTURED: time} for item in items]}
 
 
-def print_history_v1(*items: Json) -> Json:
-    """Return what version 1 of AWS CLI prints: times are numbers."""
-    return print_history(*items, time=1793870127.482)
-
-
 def print_select(*items: Json) -> Json:
-    """Return what select-resource-config prints of the items."""
     tags = [{"key": "Name", "value": "data", "tag": "Name=data"}]
     selected = [name_as_api(item, is_text=False) | {"tags": tags} for item in items]
     return {"Results": [json.dumps(each) for each in selected], "QueryInfo": {"SelectFields": []}}
 
 
-def print_batch(*items: Json) -> Json:
-    """Return what batch-get-resource-config prints of the items."""
-    return {"baseConfigurationItems": [name_as_api(item) for item in items]}
+FORMS: dict[str, Any] = {
+    "snapshot": make_snapshot,
+    "history file": make_history,
+    "get-resource-config-history": print_history,
+    "the same of CLI 1, with numbers": lambda item: print_history(item, time=1793870127.482),
+    "select-resource-config": print_select,
+    "batch-get-resource-config": lambda item: {"baseConfigurationItems": [name_as_api(item)]},
+    "its aggregate": lambda item: {"BaseConfigurationItems": [name_as_api(item)]},
+    "get-aggregate-resource-config": lambda item: {"ConfigurationItem": name_as_api(item)},
+    "an item": lambda item: item,
+    "a list of items": lambda item: [item],
+}
 
 
-def print_aggregate_batch(*items: Json) -> Json:
-    return {"BaseConfigurationItems": [name_as_api(item) for item in items]}
-
-
-def print_aggregate(item: Json) -> Json:
-    """Return what get-aggregate-resource-config prints of the item."""
-    return {"ConfigurationItem": name_as_api(item)}
-
-
-def write_item(item: Json) -> Json:
-    return item
-
-
-def write_items(*items: Json) -> Any:
-    return list(items)
-
-
-SEVERAL = [make_snapshot, make_history, print_history, print_history_v1, print_select, print_batch]
-SEVERAL += [print_aggregate_batch, write_items]
-
-
-@pytest.mark.parametrize("form", [*SEVERAL, print_aggregate, write_item])
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 @pytest.mark.parametrize("zipped", [False, True], ids=["plain", "gzipped"])
 def test_every_form_is_recognised_by_its_content_and_gets_the_form_of_events(
     form: Any, zipped: bool, project: Project
 ) -> None:
-    volume = make_volume(
-        "vol-1",
-        9,
-        ARN="arn:aws:ec2:us-east-1:123456789012:volume/vol-1",
-        configurationItemVersion="1.3",
-        supplementaryConfiguration={"Attributes": {"autoEnable": True}, "Text": "plain"},
-    )
+    supplementary = {"Attributes": {"autoEnable": True}, "Text": "plain"}
+    more = {"ARN": "arn:aws:ec2:us-east-1:1:volume/vol-1", "configurationItemVersion": "1.3"}
+    volume = make_volume("vol-1", 9, supplementaryConfiguration=supplementary, **more)
     path = project.write("items", form(volume))
     if zipped:
         path.write_bytes(gzip.compress(path.read_bytes()))
@@ -97,10 +75,10 @@ def test_every_form_is_recognised_by_its_content_and_gets_the_form_of_events(
     assert item == volume
 
 
-@pytest.mark.parametrize("form", [print_history, print_batch])
-def test_relationship_gets_the_name_that_events_have(form: Any, project: Project) -> None:
+def test_relationship_gets_the_name_that_events_have(project: Project) -> None:
     related = [{"resourceId": "i-1", "relationshipName": "Is attached to"}]
-    path = project.write("items.json", form(make_volume("vol-1", 1, relationships=related)))
+    volume = make_volume("vol-1", 1, relationships=related)
+    path = project.write("items.json", print_history(volume))
     (item,) = Record([path], None).list_changes([])
     assert item["relationships"] == [related[0] | {"name": "Is attached to"}]
 
@@ -153,97 +131,75 @@ HISTORY = f"{ONE}_Config_us-east-1_ConfigHistory_AWS::EC2::Volume_20261105T01020
 NINE, TEN = name_snapshot("09:00:00"), name_snapshot("10:00:00")
 
 
-@pytest.mark.parametrize(
-    ("files", "counted", "gone"),
-    [
-        pytest.param(
-            {"a": [at("08:00:00", size=7), at("09:00:00", size=8)]}, {"vol-1": 8}, 0, id="newest"
-        ),
-        pytest.param(
-            {"a": [at("09:00:00.500", size=8), at("09:00:00", size=9)]},
-            {"vol-1": 8},
-            0,
-            id="times are compared as times, not as texts",
-        ),
-        pytest.param(
-            {NINE: [at("08:00:00"), at("08:00:00", "vol-2")], TEN: [at("08:00:00")]},
-            {"vol-1": 1},
-            1,
-            id="a resource of the older snapshot alone is gone",
-        ),
-        pytest.param(
-            {TEN: [at("08:00:00")], HISTORY: [at("09:59:59", "vol-2")]},
-            {"vol-1": 1},
-            1,
-            id="what the newest snapshot does not hold is gone",
-        ),
-        pytest.param(
-            {
-                TEN: [],
-                HISTORY: [at("09:59:59", configurationItemStatus="ResourceDeleted")],
-            },
-            {},
-            1,
-            id="a deleted resource too",
-        ),
-        pytest.param(
-            {TEN: [at("08:00:00")], HISTORY: [at("10:00:00", "vol-2", 2)]},
-            {"vol-1": 1, "vol-2": 2},
-            0,
-            id="but not what was captured at the snapshot's time or later",
-        ),
-        pytest.param(
-            {TEN: [at("08:00:00")], HISTORY: [at("11:00:00", size=5)]},
-            {"vol-1": 5},
-            0,
-            id="a newer item replaces the snapshot's",
-        ),
-        pytest.param(
-            {TEN: [at("08:00:00", size=4)], HISTORY: [at("07:00:00", size=5)]},
-            {"vol-1": 4},
-            0,
-            id="an older one does not",
-        ),
-        pytest.param(
-            {TEN: [], "b": [at("08:00:00", awsRegion="eu-west-1")]},
-            {"vol-1": 1},
-            0,
-            id="an item without a snapshot of its Region counts",
-        ),
-        pytest.param(
-            {TEN: [], name_snapshot("09:00:00", OTHER): [at("08:00:00", awsAccountId=OTHER)]},
-            {"vol-1": 1},
-            0,
-            id="each account has its own newest snapshot",
-        ),
-        pytest.param(
-            {TEN: [], "b": [at("08:00:00", awsRegion="global")]},
-            {},
-            1,
-            id="a global resource that no snapshot holds is gone",
-        ),
-        pytest.param(
-            {
-                TEN: [],
-                name_snapshot("07:00:00", region="eu-west-1"): [],
-                "b": [at("08:00:00", awsRegion="global")],
-            },
-            {"vol-1": 1},
-            0,
-            id="unless it is newer than one of them",
-        ),
-        pytest.param(
-            {
-                TEN: [at("06:00:00", awsRegion="global")],
-                name_snapshot("09:00:00", region="eu-west-1"): [],
-                "b": [at("05:00:00", awsRegion="global")],
-            },
-            {"vol-1": 1},
-            0,
-            id="or one of them holds it",
-        ),
-    ],
-)
+WEST = name_snapshot("07:00:00", region="eu-west-1")
+GLOBAL: Json = {"awsRegion": "global"}
+DELETED: Json = {"configurationItemStatus": "ResourceDeleted"}
+CASES: dict[str, tuple[dict[str, list[Json]], dict[str, int], int]] = {
+    "the newest item counts": (
+        {"a": [at("08:00:00", size=7), at("09:00:00", size=8)]},
+        {"vol-1": 8},
+        0,
+    ),
+    "times are compared as times": (
+        {"a": [at("09:00:00.500", size=8), at("09:00:00", size=9)]},
+        {"vol-1": 8},
+        0,
+    ),
+    "what the older snapshot alone holds is gone": (
+        {NINE: [at("08:00:00"), at("08:00:00", "vol-2")], TEN: [at("08:00:00")]},
+        {"vol-1": 1},
+        1,
+    ),
+    "so is what was captured before and is not held": (
+        {TEN: [at("08:00:00")], HISTORY: [at("09:59:59", "vol-2")]},
+        {"vol-1": 1},
+        1,
+    ),
+    "a deleted resource too": ({TEN: [], HISTORY: [at("09:59:59", **DELETED)]}, {}, 1),
+    "but not what was captured at that time or later": (
+        {TEN: [at("08:00:00")], HISTORY: [at("10:00:00", "vol-2", 2)]},
+        {"vol-1": 1, "vol-2": 2},
+        0,
+    ),
+    "a newer item replaces the snapshot's": (
+        {TEN: [at("08:00:00")], HISTORY: [at("11:00:00", size=5)]},
+        {"vol-1": 5},
+        0,
+    ),
+    "an older one does not": (
+        {TEN: [at("08:00:00", size=4)], HISTORY: [at("07:00:00", size=5)]},
+        {"vol-1": 4},
+        0,
+    ),
+    "a Region without a snapshot counts": (
+        {TEN: [], "b": [at("08:00:00", awsRegion="eu-west-1")]},
+        {"vol-1": 1},
+        0,
+    ),
+    "each account has its own newest snapshot": (
+        {TEN: [], name_snapshot("09:00:00", OTHER): [at("08:00:00", awsAccountId=OTHER)]},
+        {"vol-1": 1},
+        0,
+    ),
+    "a global resource that no snapshot holds is gone": (
+        {TEN: [], "b": [at("08:00:00", **GLOBAL)]},
+        {},
+        1,
+    ),
+    "unless it is newer than one of them": (
+        {TEN: [], WEST: [], "b": [at("08:00:00", **GLOBAL)]},
+        {"vol-1": 1},
+        0,
+    ),
+    "or one of them holds it": (
+        {TEN: [at("05:00:00", **GLOBAL)], WEST: [], "b": [at("04:00:00", **GLOBAL)]},
+        {"vol-1": 1},
+        0,
+    ),
+}
+
+
+@pytest.mark.parametrize(("files", "counted", "gone"), CASES.values(), ids=CASES)
 def test_resource_counts_once_as_it_is_and_not_if_it_is_gone(
     files: dict[str, list[Json]], counted: dict[str, int], gone: int, project: Project
 ) -> None:
@@ -253,9 +209,8 @@ def test_resource_counts_once_as_it_is_and_not_if_it_is_gone(
         paths.append(project.write(name, form(*items)))
     for order in (paths, paths[::-1]):
         record = Record(order, {VOLUME})
-        found = {
-            item["resourceId"]: item["configuration"]["size"] for item in record.list_changes([])
-        }
+        items = list(record.list_changes([]))
+        found = {item["resourceId"]: item["configuration"]["size"] for item in items}
         assert (found, record.gone) == (counted, gone)
 
 
