@@ -6,6 +6,7 @@ import json
 import re
 import sqlite3
 import weakref
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -105,7 +106,10 @@ def find_files(paths: Iterable[Path]) -> list[Path]:
     """Return the files, and of a folder every .json and .json.gz below it."""
     files: list[Path] = []
     for path in paths:
-        found = sorted([*path.rglob("*.json"), *path.rglob("*.json.gz")]) or [path]
+        found = sorted([*path.rglob("*.json"), *path.rglob("*.json.gz")])
+        if not found and path.is_dir():
+            raise ValueError(f"{path} has no .json or .json.gz file in it.")
+        found = found or [path]
         # AWS Config leaves the empty file in a bucket to see whether it may write there.
         files += [each for each in found if each.name != "ConfigWritabilityCheckFile"]
     return files
@@ -127,7 +131,7 @@ def open_export(path: Path) -> Iterator[Any]:
                 text = codecs.iterdecode(chunks, "utf-16")
                 file = ijson.from_iter(codecs.iterencode(text, "utf-8"))
             yield file
-    except (EOFError, gzip.BadGzipFile) as ex:
+    except (EOFError, gzip.BadGzipFile, zlib.error) as ex:
         raise ValueError(f"{path} is not a whole gzip file.") from ex
     except (ijson.JSONError, UnicodeError) as ex:
         raise ValueError(f"{path} is not JSON: {' '.join(str(ex).split())}.") from ex

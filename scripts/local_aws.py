@@ -1,4 +1,4 @@
-"""AWS on this machine: moto, taught what AWS Config has recorded, and a rule invoked with it."""
+"""AWS on this machine: moto with what AWS Config has recorded, and a rule that is run with it."""
 
 import importlib.util
 import io

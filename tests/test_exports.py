@@ -320,11 +320,15 @@ def test_file_that_would_give_a_wrong_answer_is_an_error_that_names_file_item_an
     assert str(caught.value).startswith(str(path))
 
 
-def test_cut_gzip_file_is_an_error(project: Project) -> None:
+@pytest.mark.parametrize("damage", [lambda data: data[:-9], lambda data: data[:20] + b"x" * 99])
+def test_damaged_gzip_file_and_empty_folder_are_named(damage: Any, project: Project) -> None:
     path = project.write("items.json.gz", make_snapshot(make_volume("vol-1", 1)))
-    path.write_bytes(gzip.compress(path.read_bytes())[:-9])
+    path.write_bytes(damage(gzip.compress(path.read_bytes())))
     with pytest.raises(ValueError, match=r"items\.json\.gz is not a whole gzip file\."):
         Record([path], None)
+    (project.root / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"empty has no \.json or \.json\.gz file in it\."):
+        Record([project.root / "empty"], None)
 
 
 def test_incomplete_item_of_another_type_stops_the_lists_of_that_type_alone(
