@@ -10,10 +10,9 @@ RULES := $(patsubst %/app.py,%,$(wildcard */app.py))
 DEV := .venv/bin/python -m
 SAM := .venv-sam/bin/python -m samcli
 PIP := python -m pip install --quiet --disable-pip-version-check --requirement
-# An option of a script, if the variable of that name is set; ALL=0 means no. Its value is quoted by
-# the shell: make exports what is given on its command line.
+# An option of a script, if the variable of that name is given; ALL=0 means no. The shell quotes it.
 option = $(if $($(1)),--$(2) "$$$(1)")
-flag = $(if $(filter-out 0 no false,$($(1))),--$(2))
+flag = $(if $(filter-out 0 no off false False,$($(1))),--$(2))
 export SAM_CLI_TELEMETRY := 0
 unexport AWS_PROFILE AWS_DEFAULT_PROFILE
 
@@ -23,7 +22,7 @@ help:  ## list the commands
 run: .venv/run  ## run the sample events; EVENT=file, RULE=folder, ALL=1, LOG=1 to see the log
 	@$(DEV) scripts.run_events $(EVENT) $(call option,RULE,rule) $(call flag,ALL,all) $(call flag,LOG,log)
 
-preview: .venv/run  ## what the rules say of ITEMS=exported files; RULE=, PARAMETERS=, ALL=1, CSV=file, FAIL=1
+preview: .venv/run  ## what the rules would report of ITEMS=files; RULE=, PARAMETERS=, ALL=1, CSV=file, FAIL=1
 	@$(DEV) scripts.preview $(ITEMS) $(call option,RULE,rule) $(call option,PARAMETERS,parameters) \
 	  $(call option,CSV,csv) $(call flag,ALL,all) $(call flag,FAIL,fail)
 
@@ -35,15 +34,15 @@ test: .venv/dev .venv-sam/ready .sdk-oldest/ready  ## check style, types and tem
 	@$(DEV) pytest $(addprefix --cov=,$(RULES))
 	@$(SAM) validate --lint
 
-style: .venv/dev  ## fix the style of the code, as far as a tool can
-	@$(DEV) ruff check --fix .
+style: .venv/dev  ## fix the style of the code, except long lines
 	@$(DEV) ruff format .
+	@$(DEV) ruff check --fix .
 
 organization: .venv/dev  ## write organization.json, the stack for every account of an organization
 	@$(DEV) scripts.organization
 
 rule: .venv/run  ## make a rule of your own: NAME=s3_bucket_versioning LIKE=desired_instance_type
-	@$(DEV) scripts.make_rule "$$NAME" "$$LIKE"
+	@$(DEV) scripts.make_rule "$(NAME)" "$(LIKE)"
 
 clean:  ## remove what the other commands made
 	rm -rf organization.json .aws-sam .venv .venv-sam .sdk-oldest .coverage .*_cache

@@ -8,7 +8,7 @@ import sqlite3
 import weakref
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -38,6 +38,7 @@ PREFIXES = {
     "resourceId": "",  # an item alone
     "": "item",  # a list of items
 }
+UNPROCESSED = ("unprocessedResourceKeys.item", "UnprocessedResourceIdentifiers.item")
 EVENT_NAMES = {
     "accountId": "awsAccountId",
     "arn": "ARN",
@@ -99,6 +100,7 @@ class Export:
     is_page: bool  # it has a nextToken
     place: tuple[str, str] | None = None  # account and Region, if AWS named the file
     time: float | None = None  # of a snapshot that AWS named
+    is_part: bool = False  # AWS Config did not answer for all resources that were asked for
     fields: set[str] = field(default_factory=set)  # of the items whose configuration is kept
 
 
@@ -106,13 +108,14 @@ def find_files(paths: Iterable[Path]) -> list[Path]:
     """Return the files, and of a folder every .json and .json.gz below it."""
     files: list[Path] = []
     for path in paths:
-        found = sorted([*path.rglob("*.json"), *path.rglob("*.json.gz")])
+        below = [*path.rglob("*.json"), *path.rglob("*.json.gz")]
+        found = sorted(each for each in below if each.is_file())
         if not found and path.is_dir():
             raise ValueError(f"{path} has no .json or .json.gz file in it.")
         found = found or [path]
         # AWS Config leaves the empty file in a bucket to see whether it may write there.
         files += [each for each in found if each.name != "ConfigWritabilityCheckFile"]
-    return files
+    return list(dict.fromkeys(files))
 
 
 @contextmanager
@@ -134,7 +137,8 @@ def open_export(path: Path) -> Iterator[Any]:
     except (EOFError, gzip.BadGzipFile, zlib.error) as ex:
         raise ValueError(f"{path} is not a whole gzip file.") from ex
     except (ijson.JSONError, UnicodeError) as ex:
-        raise ValueError(f"{path} is not JSON: {' '.join(str(ex).split())}.") from ex
+        told = ex.args[0].decode(errors="replace") if isinstance(ex.args[0], bytes) else str(ex)
+        raise ValueError(f"{path} is not JSON: {' '.join(told.split())}.") from ex
 
 
 def read_form(path: Path) -> Export:
@@ -142,8 +146,9 @@ def read_form(path: Path) -> Export:
     fields: Json = {}  # the top-level ones; of lists and objects that they are there
     with open_export(path) as file:
         for prefix, event, value in ijson.parse(file):
-            is_one = prefix == "ConfigurationItem" and event == "start_map"
-            if is_one or ("." not in prefix and event in ("start_array", "string", "number")):
+            is_scalar = event in ("string", "number") and prefix != ""
+            is_one = event == "start_map" and prefix in ("ConfigurationItem", *UNPROCESSED)
+            if is_one or ("." not in prefix and (is_scalar or event == "start_array")):
                 fields.setdefault(prefix, value)
             if fields.keys() >= {"configSnapshotId", ITEMS}:
                 break
@@ -152,10 +157,11 @@ def read_form(path: Path) -> Export:
         raise ValueError(f"{path} must be {FORMS}.")
     is_page = bool(fields.get("nextToken") or fields.get("NextToken"))
     export = Export(path, prefixes[0], "configSnapshotId" in fields, is_page)
+    export.is_part = not fields.keys().isdisjoint(UNPROCESSED)
     if named := AWS_NAME.match(path.name):
         export.place = named[1], named[2]
-        if named[3]:
-            export.time = datetime.strptime(f"{named[3]}+0000", "%Y%m%dT%H%M%SZ%z").timestamp()
+        with suppress(TypeError, ValueError):  # a history, or a name that tells no time
+            export.time = datetime.strptime(named[3] + "+0000", "%Y%m%dT%H%M%SZ%z").timestamp()
     return export
 
 
@@ -205,9 +211,9 @@ def parse_time(name: str, value: Any) -> datetime:
         if not isinstance(value, str):
             return datetime.fromtimestamp(float(value), UTC)
         time = datetime.fromisoformat(value)
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
     except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{name} must be a time, not {value!r}") from None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def format_time(time: datetime) -> str:
@@ -215,12 +221,13 @@ def format_time(time: datetime) -> str:
     return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def check_item(item: Json, export: Export, names: Iterable[str]) -> None:
+def check_item(item: Json, raw: Json, names: Iterable[str], *, is_query: bool) -> None:
     """Raise a ValueError, in the words of the file's form, if one of the fields cannot be used."""
+    is_api = is_query or not raw.keys().isdisjoint(EVENT_NAMES)
     for name in names:
-        own_name = API_NAMES.get(name, name) if export.prefix == QUERY else name
+        own_name = API_NAMES.get(name, name) if is_api else name
         if item.get(name) in (None, ""):
-            fix = f": add {own_name} to the SELECT" if export.prefix == QUERY else ""
+            fix = f": add {own_name} to the SELECT" if is_query else ""
             raise ValueError(f"{own_name} is missing{fix}")
         kind, noun = (dict, "an object") if name == "configuration" else (str, "a text")
         if not isinstance(item[name], kind):
@@ -261,18 +268,18 @@ class Record:
         """Yield a row for each item of a file."""
         bar = tqdm(read_items(export), export.path.name, delay=1, disable=None, leave=False)
         for position, raw in enumerate(bar, 1):
-            resource_type, item = raw.get("resourceType"), raw
+            resource_type, item = str(raw.get("resourceType", "")), raw
             is_kept = self.resource_types is None or resource_type in self.resource_types
             try:
                 if is_kept or "awsAccountId" not in raw:
                     item = to_event_form(raw)
-                check_item(item, export, NEEDED)
+                check_item(item, raw, NEEDED, is_query=export.prefix == QUERY)
                 if is_kept and item["configurationItemStatus"] in ("OK", "ResourceDiscovered"):
-                    check_item(item, export, ["configuration"])
+                    check_item(item, raw, ["configuration"], is_query=export.prefix == QUERY)
                 captured = parse_time(CAPTURED, item[CAPTURED]).timestamp()
-            except ValueError as ex:
+            except (AttributeError, TypeError, ValueError) as ex:
                 problem = f"{export.path}: item {position} ({raw.get('resourceId')}): {ex}."
-                if is_kept or not isinstance(resource_type, str):
+                if is_kept or not resource_type:
                     raise ValueError(problem) from None
                 self.incomplete[resource_type] = problem
                 continue
@@ -290,7 +297,8 @@ class Record:
         times = [captured for _type, _name, captured in items]
         is_newest_first = all(later > earlier for later, earlier in pairwise(times))
         if export.prefix == QUERY or len(resources) != 1 or len(times) < 2 or not is_newest_first:
-            raise ValueError(f"{export.path} has a nextToken: it holds one page of several.")
+            fix = "get all of them, without --limit and --max-items"
+            raise ValueError(f"{export.path} has a nextToken, so it is one page of several: {fix}.")
 
     def find_places(self, number: int, export: Export) -> list[tuple[Any, ...]]:
         """Return the account and Region of a file, with a snapshot's time: of its name or items."""
@@ -318,6 +326,8 @@ class Record:
         if self.gone:
             where = "in the newest snapshot of their account and Region"
             yield f"Left out because they are not {where}: {self.gone}."
+        for path in [each.path for each in self.exports if each.is_part]:
+            yield f"{path} lacks resources: it names some that AWS Config did not process."
         for name in ("relationships", "supplementaryConfiguration", "tags"):
             paths = [each.path for each in self.exports if each.fields and name not in each.fields]
             if paths:

@@ -139,6 +139,8 @@ def answer_for_config(aws: LocalAws) -> Iterator[None]:
 
     def list_discovered_resources(request: ConfigResponse) -> str:
         asked = json.loads(request.body)
+        if unknown := asked.keys() - {"resourceType", "nextToken", "limit"}:
+            raise RuntimeError(f"Here ListDiscoveredResources does not know {sorted(unknown)}.")
         ids = aws.list_ids(asked["resourceType"])
         page, token = cut_page(ids, asked.get("nextToken"), asked.get("limit") or 100)
         found = [{"resourceType": asked["resourceType"], "resourceId": each} for each in page]

@@ -14,7 +14,7 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -86,7 +86,8 @@ def list_events(rule: ConfigRule, record: Record) -> Iterator[tuple[tuple[str, s
             yield (account, region), account, make_event(rule, account, region, time, content)
         return
     for item in record.list_changes(rule.resource_types):
-        content = {"messageType": "ConfigurationItemChangeNotification", "configurationItem": item}
+        content = {"configurationItem": item, "configurationItemDiff": None}
+        content["messageType"] = "ConfigurationItemChangeNotification"
         account, region, time = item["awsAccountId"], item["awsRegion"], item[CAPTURED]
         event = make_event(rule, account, region, time, content)
         yield (account, region), item["resourceId"], event
@@ -119,7 +120,7 @@ def preview(rule: ConfigRule, record: Record) -> tuple[list[Row], str]:
         PREVIEWED.append(aws)
         try:
             for place, resource, event in events:
-                aws.list_exported = partial(record.list_ids, *place)
+                aws.list_exported = cache(partial(record.list_ids, *place))  # one list, many pages
                 outcome = invoke(rule.name, event, aws)
                 calls.update(outcome.calls)
                 if unanswered := ", ".join(sorted(calls - permitted)):
@@ -233,7 +234,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Preview the rules; return the exit code."""
     chosen, rules = parse_arguments(arguments)
     if chosen.csv:
-        chosen.csv.touch()  # before the work begins: it may not be writable
+        chosen.csv.write_text("")  # before the work begins: it may not be writable
     record = Record(chosen.items, find_types(rules))
     print("".join(f"{note}\n" for note in record.list_notes()), end="")
     rows: list[Row] = []

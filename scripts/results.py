@@ -18,7 +18,8 @@ def count(results: Counter[str]) -> str:
 
 def format_result(result: str, *details: str) -> str:
     """Return a line: the result in a column of its own, then the details."""
-    line = "  ".join([f"{result:<14}", *filter(None, details)]).rstrip()
+    texts = [" ".join(detail.split()) for detail in details if detail]
+    line = "  ".join([f"{result:<14}", *texts]).rstrip()
     if result in COLOURS and sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
         line = line.replace(result, f"\x1b[{COLOURS[result]}m{result}\x1b[0m", 1)
     return line

@@ -115,4 +115,4 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except (OSError, ValueError) as ex:
-        sys.exit(f"make run: {ex}")
+        sys.exit(f"python -m scripts.run_events: {ex}")

@@ -110,7 +110,11 @@ def parse_parameters(text: str) -> dict[str, str]:
     """
     known = load_template()["Parameters"]
     parameters = {}
-    for word in shlex.split(text):
+    try:
+        words = shlex.split(text)
+    except ValueError as ex:
+        raise ValueError(f"PARAMETERS cannot be read: {ex}.") from None
+    for word in words:
         name, equals, value = word.partition("=")
         if not equals or name not in known:
             choice = ", ".join(known)

@@ -101,7 +101,7 @@ def test_tags_of_other_services_answers_are_read(project: Project) -> None:
 def test_file_of_another_system_is_read(encode: Any, project: Project) -> None:
     text = json.dumps(make_snapshot(make_volume("vol-ä", 1)), indent=1, ensure_ascii=False)
     path = project.root / "items.json"
-    path.write_bytes(encode(text * 1))
+    path.write_bytes(encode(text))
     assert [item["resourceId"] for item in Record([path], None).list_changes([])] == ["vol-ä"]
 
 
@@ -283,8 +283,8 @@ def test_page_is_read_if_it_has_a_resources_newest_item(
     if is_accepted:
         assert len(list(Record([path], None).list_changes([]))) == 1
     else:
-        message = re.escape(f"{path} has a nextToken: it holds one page of several.")
-        with pytest.raises(ValueError, match=f"^{message}$"):
+        message = re.escape(f"{path} has a nextToken, so it is one page of several: get all")
+        with pytest.raises(ValueError, match=f"^{message}"):
             Record([path], None)
 
 
@@ -295,6 +295,14 @@ def test_page_is_read_if_it_has_a_resources_newest_item(
         ({"configurationItems": None}, " must be a configuration snapshot, a history file, a con"),
         ({"configurationItems": ["x"]}, " must be a configuration snapshot, a history file, a co"),
         ({"Results": ["{"]}, " must be a configuration snapshot, a history file, a configuration"),
+        ('"text"', " must be a configuration snapshot, a history file, a configuration item, or"),
+        (make_history(make_volume("v", 1, tags=["x"])), ": item 1 (v): 'str' object has no attr"),
+        (make_history(at("08:00:00", resourceType=["x"])), "resourceType must be a text, not "),
+        (make_history(at("08:00:00") | {CAPTURED: "0001-01-01T00:00:00+10:00"}), "must be a time"),
+        (
+            {"configurationItems": [{"version": "1", "resourceType": VOLUME}]},
+            "accountId is missing",
+        ),
         ("", " is not JSON: parse error: premature EOF"),
         ('{"configurationItems": [{]}', " is not JSON: "),
         *(
@@ -340,6 +348,15 @@ def test_incomplete_item_of_another_type_stops_the_lists_of_that_type_alone(
     assert record.list_ids(ONE, "us-east-1", VOLUME) == ["vol-1"]
     with pytest.raises(ValueError, match=r"item 1 \(b\): configurationItemStatus is missing\."):
         record.list_ids(ONE, "us-east-1", "AWS::S3::Bucket")
+
+
+@pytest.mark.parametrize("name", ["unprocessedResourceKeys", "UnprocessedResourceIdentifiers"])
+def test_resources_that_were_not_processed_are_noted(name: str, project: Project) -> None:
+    content = {"baseConfigurationItems": [name_as_api(make_volume("vol-1", 1))]}
+    whole = project.write("a.json", content | {name: []})
+    part = project.write("b.json", content | {name: [{"resourceId": "vol-2"}]})
+    first, *_more = Record([whole, part], None).list_notes()
+    assert first == f"{part} lacks resources: it names some that AWS Config did not process."
 
 
 def test_fields_that_no_item_has_are_noted(project: Project) -> None:

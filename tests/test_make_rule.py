@@ -1,7 +1,6 @@
 """`make rule`: a new rule runs and passes its own tests; the others say what is left to edit."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -75,78 +74,65 @@ def test_name_that_cannot_be_is_refused_and_nothing_changes(
 # What fails most of the tests is told once, before any of them
 
 
-def break_event(project: Project) -> None:
-    project.write("events/sizes/small.json", '{\n"invokingEvent" {}}')
-
-
-def remove_folder(project: Project) -> None:
-    (project.root / "sizes/app.py").unlink()
-
-
-def add_folder(project: Project) -> None:
-    project.write("unregistered/app.py", "")
-
-
-def break_template(project: Project) -> None:
-    project.write("template.yaml", "Resources:\n  - a: [")
-
-
-def remove_rule(project: Project) -> None:
-    text = (project.root / "template.yaml").read_text()
-    project.write("template.yaml", text.replace("  SizesRule:", "  SizesRul:"))
-
-
-def break_parameter(project: Project) -> None:
-    text = (project.root / "template.yaml").read_text()
-    project.write("template.yaml", text.replace("!Ref Limit", "!Ref Limits"))
-
-
-def break_code(project: Project) -> None:
-    project.write("sizes/app.py", "def lambda_handler(:")
-
-
-def rename_handler(project: Project) -> None:
-    project.write("sizes/app.py", "\ndef handler(event, context): pass")
-
-
-def remove_tests(project: Project) -> None:
-    (project.root / "tests/test_sizes.py").unlink()
-
-
-def remove_events(project: Project) -> None:
-    for path in (project.root / "events/sizes").iterdir():
-        path.unlink()
-
-
-def send_another_message(project: Project) -> None:
-    project.write("events/sizes/small.json", {"invokingEvent": {"messageType": "Other"}})
-
-
 @pytest.mark.parametrize(
-    ("damage", "message"),
+    ("name", "old", "new", "message"),
     [
-        (break_event, "small.json: Expecting ':' delimiter: line 2"),
-        (remove_folder, "template.yaml: CodeUri names sizes/, but there is no sizes/app.py: write"),
-        (add_folder, "template.yaml has no function with CodeUri: unregistered/: add one"),
-        (break_template, "template.yaml cannot be read: "),
-        (remove_rule, "template.yaml has no SizesRule: each rule needs one."),
-        (break_parameter, "template.yaml: limit of sizes must be a text, !Ref X or !If [HasX, "),
-        (break_code, "sizes/app.py, line 1: invalid syntax"),
-        (rename_handler, "sizes/app.py has no lambda_handler(event, context): write it."),
-        (remove_tests, "There is no tests/test_sizes.py: write the rule's own tests."),
-        (remove_events, "There is no event in events/sizes/: write one for each result."),
-        (send_another_message, "small.json: messageType must be one of ['ConfigurationItemCh"),
+        ("events/sizes/small.json", ":", "", "small.json: Expecting ':' delimiter: line 1"),
+        ("events/sizes/small.json", "ItemChange", "", "small.json: messageType must be one of ["),
+        (
+            "events/sizes",
+            "",
+            None,
+            "There is no event in events/sizes/: write one for each result.",
+        ),
+        (
+            "sizes/app.py",
+            "",
+            None,
+            "CodeUri names sizes/, but there is no sizes/app.py: write it, ",
+        ),
+        (
+            "sizes/app.py",
+            "lambda_handler(",
+            "lambda_handler(:",
+            "sizes/app.py, line 11: invalid sy",
+        ),
+        ("sizes/app.py", "lambda_handler", "handler", "sizes/app.py has no lambda_handler(event, "),
+        ("tests/test_sizes.py", "", None, "There is no tests/test_sizes.py: write the rule's own"),
+        ("other/app.py", "", "", "template.yaml has no function with CodeUri: other/: add one"),
+        ("template.yaml", "Resources:", "Resources: [", "template.yaml cannot be read: "),
+        (
+            "template.yaml",
+            "  SizesRule:",
+            "  Other:",
+            "template.yaml has no SizesRule: each rule n",
+        ),
+        (
+            "template.yaml",
+            "!Ref Limit",
+            "!Ref Limits",
+            "limit of sizes must be a text, !Ref X or !",
+        ),
+        ("template.yaml", "SizesRule\n", "Sizes\n", "the output SizesRuleName is of no resource:"),
     ],
 )
 def test_what_most_tests_need_is_one_sentence(
-    damage: Callable[[Project], None],
+    name: str,
+    old: str,
+    new: str | None,
     message: str,
     project: Project,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(conftest, "ROOT", project.root)
     assert conftest.find_problem() == ""
-    damage(project)
+    path = project.root / name
+    if new is None:
+        for each in [*path.glob("*"), path]:
+            each.unlink() if each.is_file() else each.rmdir()
+    else:
+        text = path.read_text() if path.exists() else ""
+        project.write(name, text.replace(old, new, 1) if old else new)
     load_template.cache_clear()
     assert message in conftest.find_problem()
 

@@ -150,6 +150,7 @@ def test_optional_parameter_is_absent_when_it_is_empty(project: Project) -> None
         ),
         (["--parameters", "Limit=ten"], "The template does not accept 'Limit=ten'. Give a number."),
         (["--parameters", "Frequency=Daily"], "The template does not accept 'Frequency=Daily'."),
+        (["--parameters", "Limit='9"], "PARAMETERS cannot be read: No closing quotation."),
         (["--rule", "other"], "RULE must be one of sizes, volumes, not 'other'."),
     ],
 )
@@ -192,8 +193,9 @@ def test_csv_has_every_result_and_no_cell_that_a_spreadsheet_would_run(
 
 
 def test_csv_that_cannot_be_written_is_an_error_before_the_work(project: Project, run: Any) -> None:
-    with pytest.raises(OSError, match=r"missing/report\.csv"):
-        run("no.json", "--csv", project.root / "missing" / "report.csv")
+    for path in (project.root / "missing" / "report.csv", project.root):
+        with pytest.raises(OSError, match=re.escape(str(path))):
+            run("no.json", "--csv", path)
 
 
 @pytest.mark.parametrize(("size", "code"), [(9, 3), (1, 0)])

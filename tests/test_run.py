@@ -191,13 +191,31 @@ def test_ten_results_of_an_event_are_listed_or_all_and_its_calls_once(
     assert run(event, "--all")[1].count("COMPLIANT       vol-1") == 12
 
 
-def test_make_passes_what_is_typed_to_the_command() -> None:
-    given = ["EVENT='my file.json' *.json", "RULE=a b", "ALL=0", "LOG=1"]
-    make = ["make", "--just-print", "--no-print-directory", "run"]
-    *_, command = subprocess.check_output([*make, *given], cwd=ROOT, text=True).splitlines()
-    assert command.split("run_events ")[1].split() == [
-        *("'my", "file.json'", "*.json", "--rule", '"$RULE"', "--log"),
-    ]
+@pytest.mark.parametrize(
+    ("given", "passed"),
+    [
+        (["run", "EVENT='my file.json' *.json", "ALL=0", "LOG=1"], "'my file.json' *.json --log"),
+        (["preview", "ITEMS=~/x", "CSV=a b.csv", "FAIL=1"], '~/x --csv "$CSV" --fail'),
+        (
+            ["preview", "ITEMS=x", "RULE=a", "PARAMETERS=A='1 2'"],
+            'x --rule "$RULE" --parameters "$PA',
+        ),
+        (["rule", "NAME=mine", "LIKE="], '"mine" ""'),
+    ],
+)
+def test_make_passes_what_is_typed_to_the_command(given: list[str], passed: str) -> None:
+    make = ["make", "--just-print", "--no-print-directory", *given]
+    printed = subprocess.check_output(make, cwd=ROOT, text=True).replace("\\\n", "")
+    assert passed in " ".join(printed.split())
+
+
+def test_list_that_is_filtered_is_an_error_and_no_wrong_answer(project: Project, run: Any) -> None:
+    app = (project.root / "volumes/app.py").read_text()
+    project.write(
+        "volumes/app.py", app.replace("(resourceType=", "(resourceIds=['v'], resourceType=")
+    )
+    _, printed = run("--rule=volumes")
+    assert "Here ListDiscoveredResources does not know ['resourceIds']." in printed
 
 
 def test_log_is_shown_on_request(project: Project, run: Any) -> None:
