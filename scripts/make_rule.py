@@ -71,21 +71,21 @@ def list_edits(name: str) -> str:
         before, _text, _after = (ROOT / path).read_text().partition(text)
         return f"{path}:{before.count('\n') + 1}"
 
-    edits = {
-        find(
-            "template.yaml", "Parameters:"
-        ): "the stack's parameters; then their rows in README.md",
-        find(
-            "template.yaml", f"# ----- {name} -----"
-        ): "descriptions, InputParameters, scope, actions",
-        find(f"{name}/app.py", '"""'): "the card: what the rule says of itself",
-        find(f"{name}/app.py", "# --- Above: "): "the functions below this line",
-        f"events/{name}/": "the events, JSON texts or objects, and what is recorded",
-        f"events/{name}/state.py": "what the rule reads of other services, made by boto3 calls",
-        f"tests/test_{name}.py": "the tests",
-    }
-    width = max(map(len, edits)) + 2
-    return "\n".join(f"  {where:<{width}}{what}" for where, what in edits.items())
+    template, app = "template.yaml", f"{name}/app.py"
+    edits = [
+        (find(template, "Parameters:"), "the stack's parameters; then their rows in README.md"),
+        (
+            find(template, f"# ----- {name}"),
+            "descriptions, InputParameters, scope, Timeout, actions",
+        ),
+        (find(app, '"""'), "the card: what the rule says of itself"),
+        (find(app, "# --- Above: "), "the functions below this line"),
+        (f"events/{name}/", "the events, JSON texts or objects, and what is recorded"),
+        (f"events/{name}/state.py", "what the rule reads of other services, made by boto3 calls"),
+        (f"tests/test_{name}.py", "the tests"),
+    ]
+    width = max(len(where) for where, _what in edits) + 2
+    return "\n".join(f"  {where:<{width}}{what}" for where, what in edits)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 COLOURS = {"COMPLIANT": 32, "NON_COMPLIANT": 33, "NOT_APPLICABLE": 2, "ERROR": 31}
+ROW = "{:<12}  {:<14}  {:>9}  {:>13}  {:>14}  {:>6}"
 HEADER = ("account", "Region", "compliant", "non-compliant", "not applicable", "errors")
 
 
@@ -27,12 +28,6 @@ def format_result(result: str, *details: str) -> str:
 
 def format_table(results: dict[tuple[str, str], Counter[str]]) -> Iterable[str]:
     """Yield the lines of a table: how many results of each kind there are by account and Region."""
-    rows = [
-        [*place, *(str(found[name]) for name in COLOURS)]
-        for place, found in sorted(results.items())
-    ]
-    widths = [max(map(len, column)) for column in zip(HEADER, *rows, strict=True)]
-    for row in [HEADER, *rows]:
-        names = [cell.ljust(width) for cell, width in zip(row[:2], widths[:2], strict=True)]
-        numbers = [cell.rjust(width) for cell, width in zip(row[2:], widths[2:], strict=True)]
-        yield "  ".join(names + numbers)
+    yield ROW.format(*HEADER)
+    for place, found in sorted(results.items()):
+        yield ROW.format(*place, *(found[name] for name in COLOURS))

@@ -21,7 +21,7 @@ from tests.test_exports import make_history, name_as_api
 NEEDS_SNAPSHOT = (
     "volumes: needs a configuration snapshot: a part of an account would certify the whole."
 )
-HEADER = "account       Region     compliant  non-compliant  not applicable  errors"
+HEADER = "account       Region          compliant  non-compliant  not applicable  errors"
 README = (ROOT / "README.md").read_text()
 
 
@@ -47,7 +47,7 @@ def test_each_rule_gets_a_table_its_resources_and_a_last_line(project: Project, 
             "sizes",
             "",
             HEADER,
-            "123456789012  us-east-1          1              1               0       0",
+            "123456789012  us-east-1               1              1               0       0",
             "",
             "NON_COMPLIANT   vol-1  Size 9, limit 3.",
             "sizes: 2 evaluations: 1 compliant, 1 non-compliant, 0 not applicable, 0 errors",
@@ -55,7 +55,7 @@ def test_each_rule_gets_a_table_its_resources_and_a_last_line(project: Project, 
             "volumes",
             "",
             HEADER,
-            "123456789012  us-east-1          1              0               0       0",
+            "123456789012  us-east-1               1              0               0       0",
             "",
             "COMPLIANT       123456789012  Volumes: 2.",
             "volumes: 1 evaluation: 1 compliant, 0 non-compliant, 0 not applicable, 0 errors",
@@ -89,9 +89,9 @@ def test_several_accounts_and_regions_are_told_apart(project: Project, run: Any)
     _, lines = run(*paths)
     assert lines[2:8] == [
         HEADER,
-        "111122223333  us-east-1          3              0               0       0",
-        "123456789012  eu-west-1          1              0               0       0",
-        "123456789012  us-east-1          0              1               0       0",
+        "111122223333  us-east-1               3              0               0       0",
+        "123456789012  eu-west-1               1              0               0       0",
+        "123456789012  us-east-1               0              1               0       0",
         "",
         "NON_COMPLIANT   vol-1  123456789012  us-east-1  Size 9, limit 3.",
     ]
