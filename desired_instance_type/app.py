@@ -164,7 +164,10 @@ def is_applicable(configuration_item: Json, event: Json) -> bool:
     """Return whether the resource exists, is recorded and is in the rule's scope."""
     name = "configurationItemStatus"
     status = check_defined(configuration_item.get(name), name, str)
-    return status in ("OK", "ResourceDiscovered") and not event.get("eventLeftScope")
+    left_scope = event.get("eventLeftScope", False)
+    if not isinstance(left_scope, bool):
+        raise bad_input("eventLeftScope", "true or false", left_scope)
+    return status in ("OK", "ResourceDiscovered") and not left_scope
 
 
 def build_not_applicable_annotation(configuration_item: Json, event: Json) -> str:
@@ -250,7 +253,7 @@ def evaluate_change_notification_compliance(configuration_item: Json, rule_param
 
 
 def list_desired_types(rule_parameters: Json) -> list[str]:
-    """Return the entries of `desiredInstanceType`; ValueError if one is no instance type."""
+    """Return the entries of `desiredInstanceType`; ValueError if one is invalid."""
     name = "desiredInstanceType"
     desired = check_defined(rule_parameters.get(name), name, str)
     entries = [entry.strip() for entry in desired.split(",") if entry.strip()]

@@ -36,6 +36,7 @@ CLIENT_CONFIG = Config(connect_timeout=2, read_timeout=7, retries=RETRIES)
 LOGGER = logging.getLogger(__name__)
 logging.getLogger("botocore").setLevel(logging.WARNING)  # its debug log shows result tokens
 DEFAULT_RESOURCE_TYPE = "AWS::::Account"
+GLOBAL_RESOURCE_TYPES = ("AWS::IAM::User", "AWS::IAM::Group", "AWS::IAM::Role", "AWS::IAM::Policy")
 
 
 def get_client(service: str, event: Json) -> Any:
@@ -147,8 +148,6 @@ def shorten_annotation(evaluation: Json) -> Json:
 
 
 # --- Above: the same text in every rule that has the function. Below: this rule. ---
-
-GLOBAL_RESOURCE_TYPES = ("AWS::IAM::User", "AWS::IAM::Group", "AWS::IAM::Role", "AWS::IAM::Policy")
 
 
 def count_resource_types(

@@ -36,7 +36,7 @@ def test_import_needs_no_region_and_no_credentials_and_builds_no_client(
 def test_own_account_mode_keeps_one_client_of_each_service(
     rule: str, mode: str, aws: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = load(rule, ASSUME_ROLE_MODE=mode)
+    module = load(rule, ASSUME_ROLE_MODE=mode, EXECUTION_ROLE_NAME="unused")
     assert module.ASSUME_ROLE_MODE is False, "a truth value, as in the guide"
     client = module.get_client("config", of_account(OTHER_ACCOUNT))
     client.describe_configuration_recorders()
@@ -66,6 +66,7 @@ def test_each_account_is_reported_with_its_own_role_assumed_once_for_each_servic
     assumed = [each for each in aws.requests if each.operation == "AssumeRole"]
     services = {each.action.partition(":")[0] for each in aws.requests} - {"sts"}
     assert len(assumed) == 2 * len(services)
+    assert module.build_client.cache_info().misses == len(assumed) + 1, "and one client of STS"
     assert {each.account_id for each in assumed} == {OWN_ACCOUNT}
     assert assumed[0].parameters["RoleArn"] == ROLE.format(OTHER_ACCOUNT)
     assert assumed[0].parameters["RoleSessionName"] == "configLambdaExecution"
@@ -81,8 +82,11 @@ def test_assumed_credentials_serve_for_half_an_hour_at_most(
         assert aws.operations == ["AssumeRole"] * assumed
 
 
-def test_call_that_is_retried_to_its_end_takes_under_a_minute(rule: str) -> None:
-    config = load(rule).CLIENT_CONFIG
+def test_call_that_is_retried_to_its_end_takes_under_a_minute(rule: str, aws: Wire) -> None:
+    module = load(rule)
+    config = module.CLIENT_CONFIG
+    for role_arn in ("", ROLE.format(OTHER_ACCOUNT)):
+        assert module.build_client("config", role_arn).meta.config.read_timeout == 7
     attempts = config.retries["total_max_attempts"]
     # Standard retries wait up to 2 ** n seconds, and 5 more where the service asks for it.
     back_off = sum(2**number + 5 for number in range(attempts - 1))
@@ -131,9 +135,14 @@ def test_role_that_cannot_be_assumed_is_an_error_before_any_call(
             "AccessDenied",
             "AWS Config does not have permission to assume the IAM role.",
         ),
+        (
+            "AccessDeniedException: 111122223333 may not assume arn:aws:iam::111122223333:role/x",
+            "AccessDeniedException",
+            "AWS Config does not have permission to assume the IAM role.",
+        ),
         ("ValidationError: arn:aws:iam::111122223333:x is odd", "InternalError", "InternalError"),
     ],
-    ids=["denied", "any other error"],
+    ids=["denied", "denied by another code", "any other error"],
 )
 def test_failed_assume_role_names_neither_arn_nor_account(
     rule: str, answer: str, code: str, message: str, aws: Wire, caplog: pytest.LogCaptureFixture

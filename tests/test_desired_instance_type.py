@@ -90,6 +90,7 @@ def test_status_is_required(status: Any, aws: Wire) -> None:
         pytest.param("t3a.micro", "t3?.micro", "COMPLIANT", id="any one character"),
         pytest.param("t3.micro", "t3?.micro", "NON_COMPLIANT", id="one character, not none"),
         pytest.param("t3.micro", "T3.MICRO", "NON_COMPLIANT", id="case as AWS writes it"),
+        pytest.param("u-6tb1.metal", "u-6tb1.*", "COMPLIANT", id="a hyphen"),
         pytest.param("t3xmicro", "t3.micro", "NON_COMPLIANT", id="a dot is itself"),
     ],
 )

@@ -324,6 +324,7 @@ def test_absent_fields_stay_absent(rule: str, item: Json, converted: Json) -> No
         ("ResourceDiscovered", {}, None),
         ("OK", {"eventLeftScope": True}, "the resource is no longer in the rule's scope."),
         ("ResourceDeleted", {}, "the resource's status is ResourceDeleted."),
+        ("ResourceDeleted", {"eventLeftScope": True}, "the resource is no longer in the rule's sc"),
         ("ResourceNotRecorded", {}, "the resource's status is ResourceNotRecorded."),
         ("ResourceDeletedNotRecorded", {}, "the resource's status is ResourceDeletedNotRecorded."),
         ("ResourceUnheardOf", {}, "the resource's status is ResourceUnheardOf."),
@@ -336,7 +337,17 @@ def test_resource_is_evaluated_by_status_and_scope_or_the_annotation_says_why_no
     assert module.is_applicable(item, event) is (reason is None)
     if reason:
         annotation = module.build_not_applicable_annotation(item, event)
-        assert annotation == f"Not evaluated: {reason}"
+        assert annotation.startswith(f"Not evaluated: {reason}")
+
+
+@for_rules_with("is_applicable")
+@pytest.mark.parametrize("left_scope", ["false", None, 0])
+def test_scope_that_is_neither_true_nor_false_is_an_error(rule: str, left_scope: Any) -> None:
+    item = {"configurationItemStatus": "OK"}
+    with pytest.raises(
+        ValueError, match=f"^eventLeftScope must be true or false, not {left_scope!r}"
+    ):
+        load(rule).is_applicable(item, {"eventLeftScope": left_scope})
 
 
 # Reporting
@@ -355,7 +366,7 @@ def report(rule: str, evaluations: list[Json], **event: str) -> Any:
 
 @pytest.mark.sdk
 @for_rules_with("report_evaluations")
-@pytest.mark.parametrize("token", ["a-real-token", "TESTMODE"])
+@pytest.mark.parametrize("token", ["a-real-token", "testmode", "TESTMODE"])
 def test_evaluations_are_sent_and_returned_as_sent_and_testmode_is_a_dry_run(
     rule: str, token: str, aws: Wire
 ) -> None:

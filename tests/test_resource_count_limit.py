@@ -131,13 +131,19 @@ START, ADD = "start the recorder", "add the type to what the recorder records"
         pytest.param(INSTANCE, delete, START, id="there is no recorder"),
         pytest.param(INSTANCE, let_record(**ALL), None, id="all types"),
         pytest.param(USER, let_record(**ALL), ADD, id="all types but the global ones"),
-        pytest.param("AWS::IAM::Policy", let_record(**ALL), ADD, id="policies are global too"),
+        *(
+            pytest.param(f"AWS::IAM::{name}", let_record(**ALL), ADD, id=f"{name} is global too")
+            for name in ("Group", "Role", "Policy")
+        ),
+        pytest.param("AWS::IAM::SAMLProvider", let_record(**ALL), None, id="others are not"),
         pytest.param(
             USER, let_record(**ALL, includeGlobalResourceTypes=True), None, id="global ones too"
         ),
         pytest.param(INSTANCE, let_record(resourceTypes=[INSTANCE]), None, id="a listed type"),
         pytest.param(INSTANCE, let_record(resourceTypes=BUCKETS), ADD, id="other types"),
         pytest.param(INSTANCE, let_record(**exclude(INSTANCE)), ADD, id="an excluded type"),
+        pytest.param(USER, let_record(**exclude(USER)), ADD, id="an excluded global type"),
+        pytest.param(INSTANCE, let_record(**ALL, **exclude(INSTANCE)), ADD, id="exclusion wins"),
         pytest.param(INSTANCE, let_record(**exclude(*BUCKETS)), None, id="others are excluded"),
         pytest.param(USER, let_record(**exclude(*BUCKETS)), None, id="exclusion leaves IAM in"),
         pytest.param(USER, let_record(**exclude()), None, id="nothing is excluded"),
@@ -191,6 +197,7 @@ def test_evaluation_is_of_the_account_at_the_notifications_time() -> None:
     assert build("123456789012", "COMPLIANT", event) == expected
     expected |= {"ComplianceResourceType": "AWS::IAM::User", "Annotation": "Why."}
     assert build("123456789012", "COMPLIANT", event, "AWS::IAM::User", "Why.") == expected
+    assert "Annotation" not in build("123456789012", "COMPLIANT", event, annotation="")
     event = {"invokingEvent": json.dumps({"notificationCreationTime": 5})}
     with pytest.raises(ValueError, match=r"^notificationCreationTime must be a non-empty string, "):
         build("123456789012", "COMPLIANT", event)
@@ -257,8 +264,9 @@ def test_stack_accepts_types_and_whole_numbers_alone(name: str, value: str, acce
     ],
 )
 def test_invalid_event_is_an_error_before_any_call(event: Json, message: str, aws: Wire) -> None:
+    module = load(RULE, ASSUME_ROLE_MODE="true")  # the sample's role is an error of get_client
     with pytest.raises(ValueError, match=f"^{message}"):
-        load(RULE).lambda_handler(event, None)
+        module.lambda_handler(event, None)
     assert aws.requests == []
 
 
