@@ -56,21 +56,19 @@ def print_outcome(outcome: Outcome, indent: str, *, show_all: bool, show_log: bo
     names = Counter(call.partition(":")[2] for call in outcome.calls)
     calls = ", ".join(f"{number} {name}" if number > 1 else name for name, number in names.items())
     evaluations = outcome.evaluations if show_all else outcome.evaluations[:LISTED]
-    for position, each in enumerate(evaluations):
-        details = (each["ComplianceResourceId"], "" if position else calls)
-        print((indent if position else "") + format_result(each["ComplianceType"], *details))
-        print(f"    {each.get('Annotation', '(no annotation)')}")
+    lines = []
+    for each in evaluations:
+        text = each.get("Annotation", "(no annotation)")
+        lines.append((each["ComplianceType"], each["ComplianceResourceId"], text))
     if more := len(outcome.evaluations) - len(evaluations):
-        print(f"{indent}and {more:,} more (ALL=1)")
+        lines.append((f"and {more:,} more (ALL=1)", "", ""))
     if outcome.error:
-        print(
-            (indent if evaluations else "") + format_result("ERROR", "" if evaluations else calls)
-        )
-        print(
-            f"    {outcome.error}\n" + "".join(f"    {line}\n" for line in outcome.frames), end=""
-        )
-    elif not evaluations:
-        print(format_result("no evaluations", calls))
+        lines.append(("ERROR", "", outcome.error))
+    for position, (result, resource, text) in enumerate(lines or [("no evaluations", "", "")]):
+        line = format_result(result, resource, "" if position else calls)
+        print(f"{indent}{line}" if position else line)
+        print(f"    {text}\n" if text else "", end="")
+    print("".join(f"    {line}\n" for line in outcome.frames), end="")
     if outcome.log and (outcome.error or show_log):
         print("".join(f"    | {line}\n" for line in outcome.log), end="")
 
