@@ -281,20 +281,18 @@ def lambda_handler(event: Json, context: object) -> list[Json]:
     """
     invoking_event, rule_parameters = parse_event(event)
     client = get_client("config", event)
-    configuration_item = get_configuration_item(invoking_event, client)
-    if is_applicable(configuration_item, event):
-        compliance_type = evaluate_change_notification_compliance(
-            configuration_item, rule_parameters
-        )
-        annotation = build_annotation(compliance_type, configuration_item, rule_parameters)
+    item = get_configuration_item(invoking_event, client)
+    if is_applicable(item, event):
+        compliance_type = evaluate_change_notification_compliance(item, rule_parameters)
+        annotation = build_annotation(compliance_type, item, rule_parameters)
     else:
         compliance_type = "NOT_APPLICABLE"
-        annotation = build_not_applicable_annotation(configuration_item, event)
+        annotation = build_not_applicable_annotation(item, event)
     evaluation = {
-        "ComplianceResourceType": configuration_item["resourceType"],
-        "ComplianceResourceId": configuration_item["resourceId"],
+        "ComplianceResourceType": item["resourceType"],
+        "ComplianceResourceId": item["resourceId"],
         "ComplianceType": compliance_type,
         "Annotation": annotation,
-        "OrderingTimestamp": configuration_item["configurationItemCaptureTime"],
+        "OrderingTimestamp": item["configurationItemCaptureTime"],
     }
     return report_evaluations([evaluation], event, client)
