@@ -77,7 +77,8 @@ DELETE FROM resource WHERE NOT is_in_snapshot AND captured < (
     AND resource.region IN (place.region, 'global'))
 """
 CHANGES = """
-SELECT body FROM resource JOIN item ON item.rowid = resource.item WHERE body IS NOT NULL
+SELECT resource.type, body FROM resource JOIN item ON item.rowid = resource.item
+WHERE body IS NOT NULL
 ORDER BY resource.account, resource.region, resource.type, resource.id
 """
 IDS = """
@@ -336,10 +337,9 @@ class Record:
 
     def list_changes(self, resource_types: list[str]) -> Iterator[Json]:
         """Yield the newest item of each resource of these types; of all, if there are none."""
-        for (body,) in self.database.execute(CHANGES):
-            item = json.loads(body)
-            if not resource_types or item["resourceType"] in resource_types:
-                yield item
+        for resource_type, body in self.database.execute(CHANGES):
+            if not resource_types or resource_type in resource_types:
+                yield json.loads(body)
 
     def list_accounts(self) -> list[tuple[str, str, float]]:
         """Return the account, Region and time of each newest snapshot."""

@@ -70,6 +70,16 @@ class LocalAws:
         if self.only is not None and call not in self.only:
             raise RuntimeError(f"A preview has no answer to {call}.")
 
+    def keep(self, asked: Json) -> str:
+        """Keep the evaluations of a PutEvaluations request, or return why they are refused."""
+        if problem := find_problem(asked["Evaluations"]):
+            return problem
+        self.evaluations += asked["Evaluations"]
+        for each in asked["Evaluations"]:
+            if asked["ResultToken"] != "TESTMODE":
+                self.results[each["ComplianceResourceType"], each["ComplianceResourceId"]] = each
+        return ""
+
     def list_ids(self, resource_type: str) -> list[str]:
         """Return the ids of the recorded resources of a type."""
         if self.list_exported:
@@ -161,13 +171,8 @@ def answer_for_config(aws: LocalAws) -> Iterator[None]:
         return json.dumps({"configurationItems": found})
 
     def put_evaluations(request: ConfigResponse) -> str:
-        asked = json.loads(request.body)
-        if problem := find_problem(asked["Evaluations"]):
+        if problem := aws.keep(json.loads(request.body)):
             raise InvalidParameterValueException(problem)
-        aws.evaluations += asked["Evaluations"]
-        for each in asked["Evaluations"]:
-            if asked["ResultToken"] != "TESTMODE":
-                aws.results[each["ComplianceResourceType"], each["ComplianceResourceId"]] = each
         return json.dumps({"FailedEvaluations": []})
 
     def get_compliance_details_by_config_rule(request: ConfigResponse) -> str:
@@ -177,7 +182,7 @@ def answer_for_config(aws: LocalAws) -> Iterator[None]:
         types = asked.get("ComplianceTypes") or ["COMPLIANT", "NON_COMPLIANT"]
         known = [each for each in aws.results.values() if each["ComplianceType"] in types]
         page, token = cut_page(known, asked.get("NextToken"), asked.get("Limit") or 10)
-        results = [format_result(each, asked["ConfigRuleName"]) for each in page]
+        results = [describe_result(each, asked["ConfigRuleName"]) for each in page]
         return json.dumps({"EvaluationResults": results, "NextToken": token})
 
     answers = [list_discovered_resources, get_resource_config_history, put_evaluations]
@@ -193,7 +198,7 @@ def cut_page(found: list[Any], token: str | None, size: int) -> tuple[list[Any],
     return found[start:end], str(end) if end < len(found) else None
 
 
-def format_result(evaluation: Json, rule_name: str) -> Json:
+def describe_result(evaluation: Json, rule_name: str) -> Json:
     """Return an evaluation as GetComplianceDetailsByConfigRule answers it."""
     qualifier = {
         "ConfigRuleName": rule_name,

@@ -23,7 +23,7 @@ from botocore.handlers import BUILTIN_HANDLERS
 from tqdm import tqdm
 
 from scripts.exports import FORMS, Record, format_time
-from scripts.local_aws import CAPTURED, LocalAws, Outcome, find_problem, invoke, start_local_aws
+from scripts.local_aws import CAPTURED, COMPLIANCE_TYPES, LocalAws, Outcome, invoke, start_local_aws
 from scripts.results import count, format_result, format_table
 from scripts.run_events import choose_rules
 from scripts.stack import ConfigRule, Json, parse_parameters, read_rule
@@ -62,11 +62,9 @@ def answer_put_evaluations(params: Json, **_more: Any) -> tuple[AWSResponse, Jso
         return None
     (aws,) = PREVIEWED
     aws.handle(None, "config:PutEvaluations")
-    evaluations = json.loads(params["body"])["Evaluations"]
-    if problem := find_problem(evaluations):
+    if problem := aws.keep(json.loads(params["body"])):
         error = {"Code": "InvalidParameterValueException", "Message": problem}
         return AWSResponse("", 400, {}, None), {"Error": error}
-    aws.evaluations += evaluations
     return AWSResponse("", 200, {}, None), {"FailedEvaluations": []}
 
 
@@ -160,8 +158,7 @@ def print_preview(rule: ConfigRule, rows: list[Row], note: str, *, show_all: boo
     for row in rows:
         places[row.account, row.region][row.compliance_type] += 1
     print(f"{rule.name}\n", *format_table(places), "", sep="\n")
-    every = {"COMPLIANT", "NON_COMPLIANT", "NOT_APPLICABLE"}
-    kinds = every if show_all or rule.is_periodic else {"NON_COMPLIANT"}
+    kinds = COMPLIANCE_TYPES if show_all or rule.is_periodic else ("NON_COMPLIANT",)
     shown = [row for row in rows if row.compliance_type in kinds]
     frequent = Counter(row.annotation for row in shown).most_common(FREQUENT)
     if frequent and frequent[0][1] > 1:

@@ -104,8 +104,9 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     terminalreporter.write_line(f"Tested with {versions}.")
 
 
+SAM_PYTHON = ROOT / ".venv-sam" / "bin" / "python"
 needs_sam = pytest.mark.skipif(
-    not (ROOT / ".venv-sam" / "bin" / "python").exists(),
+    not SAM_PYTHON.exists(),
     reason="needs SAM CLI in .venv-sam, which make test installs",
 )
 

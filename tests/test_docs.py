@@ -11,7 +11,7 @@ import pytest
 from botocore import xform_name
 
 from scripts.stack import ROOT, load_template
-from tests.conftest import needs_sam
+from tests.conftest import SAM_PYTHON, needs_sam
 
 PATHS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 DOCUMENTS = {str(path.relative_to(ROOT)): path.read_text() for path in PATHS}
@@ -67,7 +67,7 @@ def test_aws_command_is_an_operation_of_the_api(command: str) -> None:
 def test_sam_commands_are_accepted_by_sam() -> None:
     assert len(SAM) >= 6
     subprocess.run(
-        [ROOT / ".venv-sam" / "bin" / "python", "-c", PARSE],
+        [SAM_PYTHON, "-c", PARSE],
         input=json.dumps([shlex.split(command)[1:] for command in SAM]),
         text=True,
         check=True,

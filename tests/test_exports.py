@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 
-from scripts.exports import EVENT_NAMES, NEEDED, Record
+from scripts.exports import API_NAMES, NEEDED, Record
 from scripts.local_aws import CAPTURED
 from tests.conftest import ABSENT, Json, Project, make_snapshot, make_volume
 
 VOLUME = "AWS::EC2::Volume"
-API_NAMES = {event_name: api_name for api_name, event_name in EVENT_NAMES.items()}
 ONE, OTHER = "123456789012", "111122223333"
 
 

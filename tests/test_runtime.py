@@ -17,18 +17,17 @@ from moto.server import ThreadedMotoServer
 
 from scripts.run_events import list_events
 from scripts.stack import ROOT, get_name, load_template
-from tests.conftest import RULES, Wire, load, needs_sam, read_event
+from tests.conftest import RULES, SAM_PYTHON, Wire, load, needs_sam, read_event
 
 INVOCATIONS = "/2015-03-31/functions/function/invocations"
-SAM = ROOT / ".venv-sam" / "bin"
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with the built functions."""
     folder = tmp_path_factory.mktemp("build")
-    command: list[str | Path] = [SAM / "python", "-m", "samcli", "build", "--build-dir", folder]
-    path = f"{SAM}{os.pathsep}{os.environ['PATH']}"
+    command: list[str | Path] = [SAM_PYTHON, "-m", "samcli", "build", "--build-dir", folder]
+    path = f"{SAM_PYTHON.parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         command, cwd=ROOT, env={**os.environ, "PATH": path}, capture_output=True, check=False
     )
@@ -44,7 +43,9 @@ def find_free_address() -> str:
 def start_emulator(folder: Path, handler: str, endpoint: str) -> tuple[Any, str]:
     """Start a built function; return its process and address."""
     machine = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
-    (emulator,) = SAM.parent.glob(f"lib/*/site-packages/samcli/local/rapid/*-rie-{machine}")
+    (emulator,) = SAM_PYTHON.parents[1].glob(
+        f"lib/*/site-packages/samcli/local/rapid/*-rie-{machine}"
+    )
     address = find_free_address()
     options = ["--runtime-interface-emulator-address", address]
     options += ["--runtime-api-address", find_free_address()]
