@@ -22,9 +22,9 @@ help:  ## list the commands
 run: .venv/run  ## run the sample events; EVENT=file, RULE=folder, ALL=1, LOG=1 to see the log
 	@$(DEV) scripts.run_events $(EVENT) $(call option,RULE,rule) $(call flag,ALL,all) $(call flag,LOG,log)
 
-preview: .venv/run  ## what the rules would report of ITEMS=files; RULE=, PARAMETERS=, ALL=1, CSV=file, FAIL=1
+preview: .venv/run  ## what the rules would report of ITEMS=files; RULE=, PARAMETERS=, ALL=1, CSV=file
 	@$(DEV) scripts.preview $(ITEMS) $(call option,RULE,rule) $(call option,PARAMETERS,parameters) \
-	  $(call option,CSV,csv) $(call flag,ALL,all) $(call flag,FAIL,fail)
+	  $(call option,CSV,csv) $(call flag,ALL,all)
 
 test: .venv/dev .venv-sam/ready .sdk-oldest/ready  ## check style, types and template; run all tests
 	@$(DEV) ruff check .

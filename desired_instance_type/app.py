@@ -27,11 +27,11 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-Json = dict[str, Any]
-MODE = os.environ.get("ASSUME_ROLE_MODE") or "false"
-if MODE.lower() not in ("true", "false"):
-    raise ValueError(f"ASSUME_ROLE_MODE must be true or false, not {MODE!r}.")
-ASSUME_ROLE_MODE = MODE.lower() == "true"
+JsonObject = dict[str, Any]
+MODE_SETTING = os.environ.get("ASSUME_ROLE_MODE") or "false"
+if MODE_SETTING.lower() not in ("true", "false"):
+    raise ValueError(f"ASSUME_ROLE_MODE must be true or false, not {MODE_SETTING!r}.")
+ASSUME_ROLE_MODE = MODE_SETTING.lower() == "true"
 EXECUTION_ROLE_NAME = os.environ.get("EXECUTION_ROLE_NAME", "")
 # A call that is retried to its end takes at most 40 s: 3 x (2 + 7) s, and 13 s between.
 RETRIES = {"mode": "standard", "total_max_attempts": 3}
@@ -39,8 +39,10 @@ CLIENT_CONFIG = Config(connect_timeout=2, read_timeout=7, retries=RETRIES)
 LOGGER = logging.getLogger(__name__)
 logging.getLogger("botocore").setLevel(logging.WARNING)  # its debug log shows result tokens
 
+# ----- Shared: the same text in every rule that has the function -----
 
-def get_client(service: str, event: Json) -> Any:
+
+def get_client(service: str, event: JsonObject) -> Any:
     """Return the client of a service, in assume-role mode with a role in the event's account."""
     if not ASSUME_ROLE_MODE:
         return build_client(service)
@@ -49,7 +51,7 @@ def get_client(service: str, event: Json) -> Any:
     role_name = EXECUTION_ROLE_NAME or role_name
     if not separator or role_name.startswith("aws-service-role/"):  # nobody can assume those
         expected = "the ARN of a role that is not service-linked (or set EXECUTION_ROLE_NAME)"
-        raise bad_input("executionRoleArn", expected, role_arn)
+        raise field_error("executionRoleArn", expected, role_arn)
     # Assumed credentials last an hour; a client with them serves for this half hour at most.
     return build_client(service, f"{account_arn}:role/{role_name}", int(time.time() // 1800))
 
@@ -74,10 +76,10 @@ def check_defined(reference: Any, reference_name: str, kind: type = object) -> A
     if reference and isinstance(reference, kind):
         return reference
     noun = {"str": "string", "dict": "object"}.get(kind.__name__, "value")
-    raise bad_input(reference_name, f"a non-empty {noun}", reference)
+    raise field_error(reference_name, f"a non-empty {noun}", reference)
 
 
-def bad_input(name: str, expected: str, value: object) -> ValueError:
+def field_error(name: str, expected: str, value: object) -> ValueError:
     """Return the error that says what a field must be; it shows no event and no result token."""
     shown = "" if name in ("event", "resultToken") else f", not {value!r:.100}"
     return ValueError(f"{name} must be {expected}{shown}.")
@@ -90,7 +92,7 @@ def is_oversized_changed_notification(message_type: str | None) -> bool:
 
 def get_configuration(
     resource_type: str, resource_id: str, configuration_capture_time: str, client: Any
-) -> Json:
+) -> JsonObject:
     """Return the configuration item captured at that time or later, never an older one.
 
     RuntimeError: there is none yet; Lambda's retry finds it. ClientError: AWS Config does not
@@ -112,9 +114,9 @@ def get_configuration(
     raise RuntimeError(f"AWS Config has not caught up: no configuration of {missing}.")
 
 
-def convert_api_configuration(configuration_item: Json) -> Json:
+def convert_api_configuration(configuration_item: JsonObject) -> JsonObject:
     """Return a copy of the API's configuration item in the form that events have."""
-    item: Json = json.loads(json.dumps(configuration_item, default=format_time))
+    item: JsonObject = json.loads(json.dumps(configuration_item, default=format_time))
     for api_name, event_name in (
         ("accountId", "awsAccountId"),
         ("arn", "ARN"),
@@ -139,7 +141,7 @@ def format_time(value: datetime) -> str:
     return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def get_configuration_item(invoking_event: Json, client: Any) -> Json:
+def get_configuration_item(invoking_event: JsonObject, client: Any) -> JsonObject:
     """Return the notified configuration item; if it is oversized, from AWS Config's history.
 
     Reads `messageType`, and `configurationItem` or `configurationItemSummary`. ValueError: another
@@ -149,9 +151,9 @@ def get_configuration_item(invoking_event: Json, client: Any) -> Json:
     is_oversized = is_oversized_changed_notification(message_type)
     if not is_oversized and message_type != "ConfigurationItemChangeNotification":
         expected = "[Oversized]ConfigurationItemChangeNotification"
-        raise bad_input("messageType", expected, message_type)
+        raise field_error("messageType", expected, message_type)
     name = "configurationItemSummary" if is_oversized else "configurationItem"
-    item: Json = check_defined(invoking_event.get(name), name, dict)
+    item: JsonObject = check_defined(invoking_event.get(name), name, dict)
     for field in ("resourceType", "resourceId", "configurationItemCaptureTime"):
         check_defined(item.get(field), field, str)
     if not is_oversized:
@@ -160,17 +162,17 @@ def get_configuration_item(invoking_event: Json, client: Any) -> Json:
     return get_configuration(item["resourceType"], item["resourceId"], captured, client)
 
 
-def is_applicable(configuration_item: Json, event: Json) -> bool:
+def is_applicable(configuration_item: JsonObject, event: JsonObject) -> bool:
     """Return whether the resource exists, is recorded and is in the rule's scope."""
     name = "configurationItemStatus"
     status = check_defined(configuration_item.get(name), name, str)
     left_scope = event.get("eventLeftScope", False)
     if not isinstance(left_scope, bool):
-        raise bad_input("eventLeftScope", "true or false", left_scope)
+        raise field_error("eventLeftScope", "true or false", left_scope)
     return status in ("OK", "ResourceDiscovered") and not left_scope
 
 
-def build_not_applicable_annotation(configuration_item: Json, event: Json) -> str:
+def build_not_applicable_annotation(configuration_item: JsonObject, event: JsonObject) -> str:
     """Return the sentence that says why the resource is not evaluated."""
     if event.get("eventLeftScope"):
         return "Not evaluated: the resource is no longer in the rule's scope."
@@ -178,7 +180,7 @@ def build_not_applicable_annotation(configuration_item: Json, event: Json) -> st
     return f"Not evaluated: the resource's status is {status}."
 
 
-def get_assume_role_credentials(role_arn: str) -> Json:
+def get_assume_role_credentials(role_arn: str) -> JsonObject:
     """Return credentials of the role (API: AssumeRole); an error names neither ARN nor account."""
     request = {"RoleArn": role_arn, "RoleSessionName": "configLambdaExecution"}
     try:
@@ -192,7 +194,7 @@ def get_assume_role_credentials(role_arn: str) -> Json:
         raise ClientError({"Error": {"Code": code, "Message": message}}, "AssumeRole") from None
 
 
-def parse_event(event: Any) -> tuple[Json, Json]:
+def parse_event(event: Any) -> tuple[JsonObject, JsonObject]:
     """Return the invoking event and the rule parameters; ValueError if the event is invalid."""
     check_defined(event, "event", dict)
     check_defined(event.get("resultToken"), "resultToken", str)
@@ -200,18 +202,20 @@ def parse_event(event: Any) -> tuple[Json, Json]:
     return invoking_event, parse_object(event.get("ruleParameters", "{}"), "ruleParameters")
 
 
-def parse_object(text: Any, name: str) -> Json:
+def parse_object(text: Any, name: str) -> JsonObject:
     """Return the JSON object written in field `name`; ValueError if there is none."""
     try:
         value = json.loads(text)
     except (TypeError, ValueError):
         value = None
     if not isinstance(value, dict):
-        raise bad_input(name, "the text of a JSON object", text)
+        raise field_error(name, "the text of a JSON object", text)
     return value
 
 
-def report_evaluations(evaluations: list[Json], event: Json, client: Any) -> list[Json]:
+def report_evaluations(
+    evaluations: list[JsonObject], event: JsonObject, client: Any
+) -> list[JsonObject]:
     """Send the evaluations by PutEvaluations, 100 a call; RuntimeError if any is rejected."""
     test_mode = event["resultToken"] == "TESTMODE"  # a dry run: AWS Config writes nothing
     evaluations = [shorten_annotation(evaluation) for evaluation in evaluations]
@@ -230,7 +234,7 @@ def report_evaluations(evaluations: list[Json], event: Json, client: Any) -> lis
     return evaluations
 
 
-def shorten_annotation(evaluation: Json) -> Json:
+def shorten_annotation(evaluation: JsonObject) -> JsonObject:
     """Return the evaluation, a longer annotation cut to the 256 characters of the API."""
     annotation = evaluation.get("Annotation", "")
     if len(annotation) <= 256:
@@ -238,10 +242,12 @@ def shorten_annotation(evaluation: Json) -> Json:
     return evaluation | {"Annotation": annotation[:255] + "…"}
 
 
-# --- Above: the same text in every rule that has the function. Below: this rule. ---
+# ----- This rule -----
 
 
-def evaluate_change_notification_compliance(configuration_item: Json, rule_parameters: Json) -> str:
+def evaluate_change_notification_compliance(
+    configuration_item: JsonObject, rule_parameters: JsonObject
+) -> str:
     """Return the compliance type of a resource that exists and is in the rule's scope."""
     if configuration_item["resourceType"] != "AWS::EC2::Instance":
         return "NOT_APPLICABLE"
@@ -252,17 +258,19 @@ def evaluate_change_notification_compliance(configuration_item: Json, rule_param
     return "COMPLIANT" if matches else "NON_COMPLIANT"
 
 
-def list_desired_types(rule_parameters: Json) -> list[str]:
+def list_desired_types(rule_parameters: JsonObject) -> list[str]:
     """Return the entries of `desiredInstanceType`; ValueError if one is invalid."""
     name = "desiredInstanceType"
     desired = check_defined(rule_parameters.get(name), name, str)
     entries = [entry.strip() for entry in desired.split(",") if entry.strip()]
     if not entries or not all(re.fullmatch(r"[A-Za-z0-9.*?-]+", entry) for entry in entries):
-        raise bad_input(name, "instance types separated by commas", desired)
+        raise field_error(name, "instance types separated by commas", desired)
     return entries
 
 
-def build_annotation(compliance_type: str, configuration_item: Json, rule_parameters: Json) -> str:
+def build_annotation(
+    compliance_type: str, configuration_item: JsonObject, rule_parameters: JsonObject
+) -> str:
     """Return the sentence that AWS Config shows beside the compliance type."""
     if compliance_type == "NOT_APPLICABLE":
         return f"Not evaluated: {configuration_item['resourceType']} is not AWS::EC2::Instance."
@@ -272,7 +280,7 @@ def build_annotation(compliance_type: str, configuration_item: Json, rule_parame
     return f"Instance type {instance_type} {verb} the desired types: {desired}."
 
 
-def lambda_handler(event: Json, context: object) -> list[Json]:
+def lambda_handler(event: JsonObject, context: object) -> list[JsonObject]:
     """Evaluate the resource that changed; return the evaluations sent to AWS Config.
 
     Reads `invokingEvent`, `ruleParameters`, `resultToken`, `eventLeftScope` and, to assume a role,

@@ -24,11 +24,11 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-Json = dict[str, Any]
-MODE = os.environ.get("ASSUME_ROLE_MODE") or "false"
-if MODE.lower() not in ("true", "false"):
-    raise ValueError(f"ASSUME_ROLE_MODE must be true or false, not {MODE!r}.")
-ASSUME_ROLE_MODE = MODE.lower() == "true"
+JsonObject = dict[str, Any]
+MODE_SETTING = os.environ.get("ASSUME_ROLE_MODE") or "false"
+if MODE_SETTING.lower() not in ("true", "false"):
+    raise ValueError(f"ASSUME_ROLE_MODE must be true or false, not {MODE_SETTING!r}.")
+ASSUME_ROLE_MODE = MODE_SETTING.lower() == "true"
 EXECUTION_ROLE_NAME = os.environ.get("EXECUTION_ROLE_NAME", "")
 # A call that is retried to its end takes at most 40 s: 3 x (2 + 7) s, and 13 s between.
 RETRIES = {"mode": "standard", "total_max_attempts": 3}
@@ -38,8 +38,10 @@ logging.getLogger("botocore").setLevel(logging.WARNING)  # its debug log shows r
 DEFAULT_RESOURCE_TYPE = "AWS::::Account"
 GLOBAL_RESOURCE_TYPES = ("AWS::IAM::User", "AWS::IAM::Group", "AWS::IAM::Role", "AWS::IAM::Policy")
 
+# ----- Shared: the same text in every rule that has the function -----
 
-def get_client(service: str, event: Json) -> Any:
+
+def get_client(service: str, event: JsonObject) -> Any:
     """Return the client of a service, in assume-role mode with a role in the event's account."""
     if not ASSUME_ROLE_MODE:
         return build_client(service)
@@ -48,7 +50,7 @@ def get_client(service: str, event: Json) -> Any:
     role_name = EXECUTION_ROLE_NAME or role_name
     if not separator or role_name.startswith("aws-service-role/"):  # nobody can assume those
         expected = "the ARN of a role that is not service-linked (or set EXECUTION_ROLE_NAME)"
-        raise bad_input("executionRoleArn", expected, role_arn)
+        raise field_error("executionRoleArn", expected, role_arn)
     # Assumed credentials last an hour; a client with them serves for this half hour at most.
     return build_client(service, f"{account_arn}:role/{role_name}", int(time.time() // 1800))
 
@@ -73,16 +75,16 @@ def check_defined(reference: Any, reference_name: str, kind: type = object) -> A
     if reference and isinstance(reference, kind):
         return reference
     noun = {"str": "string", "dict": "object"}.get(kind.__name__, "value")
-    raise bad_input(reference_name, f"a non-empty {noun}", reference)
+    raise field_error(reference_name, f"a non-empty {noun}", reference)
 
 
-def bad_input(name: str, expected: str, value: object) -> ValueError:
+def field_error(name: str, expected: str, value: object) -> ValueError:
     """Return the error that says what a field must be; it shows no event and no result token."""
     shown = "" if name in ("event", "resultToken") else f", not {value!r:.100}"
     return ValueError(f"{name} must be {expected}{shown}.")
 
 
-def get_assume_role_credentials(role_arn: str) -> Json:
+def get_assume_role_credentials(role_arn: str) -> JsonObject:
     """Return credentials of the role (API: AssumeRole); an error names neither ARN nor account."""
     request = {"RoleArn": role_arn, "RoleSessionName": "configLambdaExecution"}
     try:
@@ -101,7 +103,7 @@ def is_scheduled_notification(message_type: str | None) -> bool:
     return message_type == "ScheduledNotification"
 
 
-def parse_event(event: Any) -> tuple[Json, Json]:
+def parse_event(event: Any) -> tuple[JsonObject, JsonObject]:
     """Return the invoking event and the rule parameters; ValueError if the event is invalid."""
     check_defined(event, "event", dict)
     check_defined(event.get("resultToken"), "resultToken", str)
@@ -109,18 +111,20 @@ def parse_event(event: Any) -> tuple[Json, Json]:
     return invoking_event, parse_object(event.get("ruleParameters", "{}"), "ruleParameters")
 
 
-def parse_object(text: Any, name: str) -> Json:
+def parse_object(text: Any, name: str) -> JsonObject:
     """Return the JSON object written in field `name`; ValueError if there is none."""
     try:
         value = json.loads(text)
     except (TypeError, ValueError):
         value = None
     if not isinstance(value, dict):
-        raise bad_input(name, "the text of a JSON object", text)
+        raise field_error(name, "the text of a JSON object", text)
     return value
 
 
-def report_evaluations(evaluations: list[Json], event: Json, client: Any) -> list[Json]:
+def report_evaluations(
+    evaluations: list[JsonObject], event: JsonObject, client: Any
+) -> list[JsonObject]:
     """Send the evaluations by PutEvaluations, 100 a call; RuntimeError if any is rejected."""
     test_mode = event["resultToken"] == "TESTMODE"  # a dry run: AWS Config writes nothing
     evaluations = [shorten_annotation(evaluation) for evaluation in evaluations]
@@ -139,7 +143,7 @@ def report_evaluations(evaluations: list[Json], event: Json, client: Any) -> lis
     return evaluations
 
 
-def shorten_annotation(evaluation: Json) -> Json:
+def shorten_annotation(evaluation: JsonObject) -> JsonObject:
     """Return the evaluation, a longer annotation cut to the 256 characters of the API."""
     annotation = evaluation.get("Annotation", "")
     if len(annotation) <= 256:
@@ -147,7 +151,7 @@ def shorten_annotation(evaluation: Json) -> Json:
     return evaluation | {"Annotation": annotation[:255] + "…"}
 
 
-# --- Above: the same text in every rule that has the function. Below: this rule. ---
+# ----- This rule -----
 
 
 def count_resource_types(
@@ -179,7 +183,7 @@ def check_recorded(resource_type: str, client: Any) -> None:
             raise RuntimeError(f"AWS Config is not recording {resource_type}: {fix}.")
 
 
-def is_in_recording_group(resource_type: str, recording_group: Json) -> bool:
+def is_in_recording_group(resource_type: str, recording_group: JsonObject) -> bool:
     """Return whether a recorder with these settings records the type (API: RecordingGroup)."""
     strategy = recording_group.get("recordingStrategy", {}).get("useOnly")
     if strategy == "EXCLUSION_BY_RESOURCE_TYPES":
@@ -196,14 +200,14 @@ def evaluate_compliance(max_count: int | str, actual_count: int | str) -> str:
     return "NON_COMPLIANT" if int(actual_count) > int(max_count) else "COMPLIANT"
 
 
-def evaluate_parameters(rule_parameters: Json) -> Json:
+def evaluate_parameters(rule_parameters: JsonObject) -> JsonObject:
     """Return the rule parameters, `maxCount` as a number; ValueError if one is invalid."""
     resource_type = rule_parameters.get("applicableResourceType")
     if not isinstance(resource_type, str) or not resource_type.strip():
-        raise bad_input("applicableResourceType", "a resource type", resource_type)
+        raise field_error("applicableResourceType", "a resource type", resource_type)
     max_count = rule_parameters.get("maxCount", 0)
     if not re.fullmatch(r"\s*[0-9]+\s*", str(max_count)):
-        raise bad_input("maxCount", "a whole number of 0 or more", max_count)
+        raise field_error("maxCount", "a whole number of 0 or more", max_count)
     checked = {"applicableResourceType": resource_type.strip(), "maxCount": int(max_count)}
     return rule_parameters | checked
 
@@ -219,10 +223,10 @@ def build_annotation(resource_type: str, max_count: int, count: int) -> str:
 def build_evaluation(
     resource_id: str,
     compliance_type: str,
-    event: Json,
+    event: JsonObject,
     resource_type: str = DEFAULT_RESOURCE_TYPE,
     annotation: str | None = None,
-) -> Json:
+) -> JsonObject:
     """Return the evaluation of a resource, at the time of the event's notification."""
     created = json.loads(event["invokingEvent"]).get("notificationCreationTime")
     evaluation = {
@@ -236,7 +240,7 @@ def build_evaluation(
     return evaluation
 
 
-def lambda_handler(event: Json, context: object) -> list[Json]:
+def lambda_handler(event: JsonObject, context: object) -> list[JsonObject]:
     """Evaluate the account; return the evaluations sent to AWS Config.
 
     Reads `invokingEvent`, `ruleParameters`, `resultToken`, `accountId` and, to assume a role,
@@ -245,7 +249,7 @@ def lambda_handler(event: Json, context: object) -> list[Json]:
     """
     invoking_event, rule_parameters = parse_event(event)
     if not is_scheduled_notification(invoking_event.get("messageType")):
-        raise bad_input("messageType", "ScheduledNotification", invoking_event.get("messageType"))
+        raise field_error("messageType", "ScheduledNotification", invoking_event.get("messageType"))
     account_id = check_defined(event.get("accountId"), "accountId", str)
     parameters = evaluate_parameters(rule_parameters)
     resource_type, max_count = parameters["applicableResourceType"], parameters["maxCount"]

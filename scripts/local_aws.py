@@ -1,4 +1,10 @@
-"""AWS on this machine: moto with what AWS Config has recorded, and a rule that is run with it."""
+"""AWS on this machine: moto with what AWS Config has recorded, and a rule that is run with it.
+
+moto answers every call but these of AWS Config, for which the stand-in here answers:
+ListDiscoveredResources (moto knows few types and one page), GetResourceConfigHistory (moto has
+none), PutEvaluations (moto accepts it in test mode only, and keeps nothing) and
+GetComplianceDetailsByConfigRule (moto has none).
+"""
 
 import importlib.util
 import io
@@ -9,7 +15,7 @@ import re
 import runpy
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from functools import cache
@@ -17,20 +23,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-# No setting of the caller's reaches a rule: no profile, proxy, endpoint, credential or mode.
-for name in list(os.environ):
-    if name.startswith(("AWS_", "ASSUME_ROLE_", "EXECUTION_ROLE_")) or "proxy" in name.lower():
-        del os.environ[name]
-os.environ |= {
-    "AWS_REGION": "us-east-1",  # as in Lambda
-    "AWS_DEFAULT_REGION": "us-east-1",
-    "AWS_ACCESS_KEY_ID": "own-key",  # moto accepts any key; AWS accepts none of these
-    "AWS_SECRET_ACCESS_KEY": "own-secret",
-    "AWS_CONFIG_FILE": os.devnull,
-    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-}
-sys.dont_write_bytecode = True  # a rule's folder is what gets deployed
-
+import boto3
+import botocore.session
 from botocore.utils import parse_timestamp
 from moto import mock_aws
 from moto.config.exceptions import (
@@ -42,38 +36,60 @@ from moto.config.models import config_backends
 from moto.config.responses import ConfigResponse
 from moto.core.botocore_stubber import BotocoreStubber
 
-from scripts.stack import ROOT, Json
+from scripts.template import ROOT, JsonObject
 
 ACCOUNTS = ("123456789012", "111122223333")  # those of the samples
-ITEMS = "configuration_items.json"
+DEFAULT_REGION = "us-east-1"
+RECORDED_ITEMS_FILE = "configuration_items.json"
 CAPTURED = "configurationItemCaptureTime"
-REQUIRED = {"resourceType", "resourceId", CAPTURED}
+REQUIRED_FIELDS = {"resourceType", "resourceId", CAPTURED}
 COMPLIANCE_TYPES = ("COMPLIANT", "NON_COMPLIANT", "NOT_APPLICABLE")
+
+
+def clean_environment() -> None:
+    """Remove every setting of the caller's: profile, proxy, endpoint, credentials, mode."""
+    for name in list(os.environ):
+        is_setting = name.startswith(("AWS_", "ASSUME_ROLE_", "EXECUTION_ROLE_"))
+        if is_setting or "proxy" in name.lower():
+            del os.environ[name]
+    os.environ |= {
+        "AWS_REGION": DEFAULT_REGION,  # as in Lambda
+        "AWS_DEFAULT_REGION": DEFAULT_REGION,
+        "AWS_ACCESS_KEY_ID": "own-key",  # moto accepts any key; AWS accepts none of these
+        "AWS_SECRET_ACCESS_KEY": "own-secret",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    }
+
+
+@cache
+def get_api_models() -> Any:
+    """Return one reader of API models for all sessions: reading takes most of a session's time."""
+    return botocore.session.get_session().get_component("data_loader")
 
 
 @dataclass
 class LocalAws:
     """What AWS Config has recorded, the calls to AWS, and the evaluations that were accepted."""
 
-    items: list[Json] = field(default_factory=list)
+    items: list[JsonObject] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)  # config:PutEvaluations
-    evaluations: list[Json] = field(default_factory=list)
+    evaluations: list[JsonObject] = field(default_factory=list)
     # What the rule holds for each resource: its reports with any token but TESTMODE.
-    results: dict[tuple[str, str], Json] = field(default_factory=dict)
+    results: dict[tuple[str, str], JsonObject] = field(default_factory=dict)
     rule_name: str = ""  # of the event; empty: any
-    only: set[str] | None = None  # the calls that have an answer; None: all that moto answers
-    list_exported: Callable[[str], list[str]] | None = None  # the ids of a type, instead of `items`
+    region: str = ""
+    sessions: dict[str, boto3.Session] = field(default_factory=dict)  # by Region
+    modules: dict[tuple[str, str], Any] = field(default_factory=dict)  # by rule and Region
 
-    def handle(self, _request: Any, call: str) -> Any:
+    def record_call(self, _request: Any, call: str) -> Any:
         """Note a call; return its answer, or None to let moto answer."""
         self.calls.append(call)
-        if self.only is not None and call not in self.only:
-            raise RuntimeError(f"A preview has no answer to {call}.")
 
-    def keep(self, asked: Json) -> str:
+    def accept_evaluations(self, asked: JsonObject) -> str:
         """Keep the evaluations of a PutEvaluations request, or return why they are refused."""
-        if problem := find_problem(asked["Evaluations"]):
-            return problem
+        if refusal := find_refusal(asked["Evaluations"]):
+            return refusal
         self.evaluations += asked["Evaluations"]
         for each in asked["Evaluations"]:
             if asked["ResultToken"] != "TESTMODE":
@@ -82,16 +98,14 @@ class LocalAws:
 
     def list_ids(self, resource_type: str) -> list[str]:
         """Return the ids of the recorded resources of a type."""
-        if self.list_exported:
-            return self.list_exported(resource_type)
         known = [item for item in self.items if item["resourceType"] == resource_type]
         status = "configurationItemStatus"
         deleted = {item["resourceId"] for item in known if "Deleted" in item.get(status, "OK")}
         return sorted({item["resourceId"] for item in known} - deleted)
 
-    def prepare(self, folder: Path) -> None:
+    def load_sample_state(self, folder: Path) -> None:
         """Record the folder's configuration_items.json and run its state.py, if there are any."""
-        self.items[:] = read_items(folder)
+        self.items[:] = read_recorded_items(folder)
         self.results.clear()
         state = folder / "state.py"
         if state.exists():
@@ -102,13 +116,34 @@ class LocalAws:
         self.calls.clear()
         self.evaluations.clear()
 
+    def enter_region(self, region: str) -> None:
+        """Let what runs from here on run in the Region, as in Lambda: its clients are there."""
+        if region not in self.sessions:
+            self.sessions[region] = self.make_session(region)
+            for account_id in ACCOUNTS:
+                start_recorder(account_id, region)
+        self.region = region
+        os.environ |= {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}
+        boto3.DEFAULT_SESSION = self.sessions[region]
+
+    def make_session(self, region: str) -> boto3.Session:
+        """Return a new session: what a state.py registers on it reaches no other rule."""
+        session = botocore.session.get_session()
+        session.register_component("data_loader", get_api_models())
+        return boto3.Session(botocore_session=session, region_name=region)
+
+    def load_once(self, rule: str) -> Any:
+        """Return the rule's module of this Region, loaded once, as Lambda does."""
+        if (rule, self.region) not in self.modules:
+            self.modules[rule, self.region] = load_rule(rule)
+        return self.modules[rule, self.region]
+
 
 @contextmanager
 def start_local_aws(aws: LocalAws | None = None) -> Iterator[LocalAws]:
     """Let moto answer all calls until the block ends, for AWS Config from what is recorded.
 
-    By itself moto knows few types, no history, and PutEvaluations in test mode only. Its recorder
-    is on and records everything, until a state.py stops or narrows it.
+    The recorder is on and records everything, until a state.py stops or narrows it.
     """
     local = aws or LocalAws()
     call_moto = BotocoreStubber.__call__
@@ -117,23 +152,24 @@ def start_local_aws(aws: LocalAws | None = None) -> Iterator[LocalAws]:
         _, service, operation = event_name.split(".")  # before-send.secrets-manager.ListSecrets
         signed = re.search(r"Credential=[^,]+/([a-z0-9-]+)/aws4", str(request.headers))
         # As IAM writes it: secretsmanager:ListSecrets.
-        response = local.handle(request, f"{signed[1] if signed else service}:{operation}")
+        response = local.record_call(request, f"{signed[1] if signed else service}:{operation}")
         response = response or call_moto(stubber, event_name, request, **more)
         if response is None:  # no call leaves this machine
             raise RuntimeError(f"moto has no answer to {request.method} {request.url}.")
         return response
 
-    keep_session: Any = {"core": {"reset_boto3_session": False}}  # its API models take 0.1 s
+    keep_session: Any = {"core": {"reset_boto3_session": False}}  # enter_region replaces it
     only_moto = mock.patch.object(BotocoreStubber, "__call__", answer)
-    with mock_aws(config=keep_session), only_moto, answer_for_config(local):
-        for account_id in ACCOUNTS:
-            start_recorder(account_id)
+    session = mock.patch.object(boto3, "DEFAULT_SESSION", None)
+    environment = mock.patch.dict(os.environ)
+    with mock_aws(config=keep_session), only_moto, answer_for_config(local), session, environment:
+        local.enter_region(DEFAULT_REGION)
         yield local
 
 
-def start_recorder(account_id: str) -> None:
-    """Let AWS Config record all types in the account."""
-    config = config_backends[account_id]["us-east-1"]
+def start_recorder(account_id: str, region: str) -> None:
+    """Let AWS Config record all types in the account and Region."""
+    config = config_backends[account_id][region]
     group = {"allSupported": True, "includeGlobalResourceTypes": True}
     role_arn = f"arn:aws:iam::{account_id}:role/recorder"
     config.put_configuration_recorder(
@@ -171,8 +207,8 @@ def answer_for_config(aws: LocalAws) -> Iterator[None]:
         return json.dumps({"configurationItems": found})
 
     def put_evaluations(request: ConfigResponse) -> str:
-        if problem := aws.keep(json.loads(request.body)):
-            raise InvalidParameterValueException(problem)
+        if refusal := aws.accept_evaluations(json.loads(request.body)):
+            raise InvalidParameterValueException(refusal)
         return json.dumps({"FailedEvaluations": []})
 
     def get_compliance_details_by_config_rule(request: ConfigResponse) -> str:
@@ -185,10 +221,14 @@ def answer_for_config(aws: LocalAws) -> Iterator[None]:
         results = [describe_result(each, asked["ConfigRuleName"]) for each in page]
         return json.dumps({"EvaluationResults": results, "NextToken": token})
 
-    answers = [list_discovered_resources, get_resource_config_history, put_evaluations]
-    answers.append(get_compliance_details_by_config_rule)
-    named: dict[str, Any] = {each.__name__: each for each in answers}
-    with mock.patch.multiple(ConfigResponse, create=True, **named):
+    with mock.patch.multiple(
+        ConfigResponse,
+        create=True,
+        list_discovered_resources=list_discovered_resources,
+        get_resource_config_history=get_resource_config_history,
+        put_evaluations=put_evaluations,
+        get_compliance_details_by_config_rule=get_compliance_details_by_config_rule,
+    ):
         yield
 
 
@@ -198,7 +238,7 @@ def cut_page(found: list[Any], token: str | None, size: int) -> tuple[list[Any],
     return found[start:end], str(end) if end < len(found) else None
 
 
-def describe_result(evaluation: Json, rule_name: str) -> Json:
+def describe_result(evaluation: JsonObject, rule_name: str) -> JsonObject:
     """Return an evaluation as GetComplianceDetailsByConfigRule answers it."""
     qualifier = {
         "ConfigRuleName": rule_name,
@@ -216,7 +256,7 @@ def describe_result(evaluation: Json, rule_name: str) -> Json:
     }
 
 
-def find_problem(evaluations: list[Json]) -> str:
+def find_refusal(evaluations: list[JsonObject]) -> str:
     """Return what AWS Config refuses and the SDK does not (API: PutEvaluations, Evaluation)."""
     if len(evaluations) > 100:
         return "PutEvaluations accepts at most 100 evaluations."
@@ -232,7 +272,7 @@ def find_problem(evaluations: list[Json]) -> str:
 # Files
 
 
-def parse_json(text: str | bytes, path: Path) -> Json:
+def parse_json(text: str | bytes, path: Path) -> JsonObject:
     """Return the JSON object in a file's text; ValueError that names the file and the line."""
     try:
         value = json.loads(text)
@@ -243,17 +283,17 @@ def parse_json(text: str | bytes, path: Path) -> Json:
     return value
 
 
-def read_items(folder: Path) -> list[Json]:
+def read_recorded_items(folder: Path) -> list[JsonObject]:
     """Return what configuration_items.json holds, if it exists: get-resource-config-history's."""
-    path = folder / ITEMS
+    path = folder / RECORDED_ITEMS_FILE
     if not path.exists():
         return []
     items = parse_json(path.read_bytes(), path).get("configurationItems")
     if not isinstance(items, list):
         raise ValueError(f"{path} must hold the list configurationItems.")
     for item in items:
-        if not isinstance(item, dict) or not item.keys() >= REQUIRED:
-            raise ValueError(f"{path}: each item needs {', '.join(sorted(REQUIRED))}.")
+        if not isinstance(item, dict) or not item.keys() >= REQUIRED_FIELDS:
+            raise ValueError(f"{path}: each item needs {', '.join(sorted(REQUIRED_FIELDS))}.")
         item[CAPTURED] = parse_timestamp(item[CAPTURED]).timestamp()
     return items
 
@@ -265,18 +305,16 @@ def load_rule(rule: str) -> Any:
     """Return the rule's app.py as a module, loaded again."""
     spec: Any = importlib.util.spec_from_file_location(f"{rule}.app", ROOT / rule / "app.py")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with mock.patch.object(sys, "dont_write_bytecode", new=True):  # the folder gets deployed
+        spec.loader.exec_module(module)
     return module
-
-
-load_once = cache(load_rule)  # as Lambda does
 
 
 @dataclass
 class Outcome:
     """What came of one event: evaluations that AWS Config accepted, an error, or both."""
 
-    evaluations: list[Json]
+    evaluations: list[JsonObject]
     calls: list[str]
     error: str
     frames: list[str]  # those of the rule's own code
@@ -293,7 +331,7 @@ class LogFormatter(logging.Formatter):
         return f"{text} {json.dumps(fields)}" if fields else text
 
 
-def invoke(rule: str, event: Json, aws: LocalAws) -> Outcome:
+def run_rule(rule: str, event: JsonObject, aws: LocalAws) -> Outcome:
     """Run the rule's handler with an event, as Lambda would."""
     aws.calls.clear()
     aws.evaluations.clear()
@@ -307,7 +345,7 @@ def invoke(rule: str, event: Json, aws: LocalAws) -> Outcome:
     root.setLevel(logging.INFO)
     try:
         with redirect_stdout(written):
-            answer = load_once(rule).lambda_handler(event, None)
+            answer = aws.load_once(rule).lambda_handler(event, None)
         if "config:PutEvaluations" not in aws.calls:
             error = f"The function sent no evaluation; it returned {answer!r:.100}."
     except (Exception, SystemExit) as ex:  # noqa: BLE001  # Lambda too reports whatever is raised

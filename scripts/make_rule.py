@@ -4,7 +4,7 @@ import argparse
 import re
 from pathlib import Path
 
-from scripts.stack import ROOT, get_name, list_rules
+from scripts.template import ROOT, get_name, list_rules
 
 
 def rename(text: str, like: str, name: str) -> str:
@@ -78,8 +78,8 @@ def list_edits(name: str) -> str:
             find(template, f"# ----- {name}"),
             "descriptions, InputParameters, scope, Timeout, actions",
         ),
-        (find(app, '"""'), "the card: what the rule says of itself"),
-        (find(app, "# --- Above: "), "the functions below this line"),
+        (find(app, '"""'), "the docstring: what the rule says of itself"),
+        (find(app, "# ----- This rule"), "the functions below this heading"),
         (f"events/{name}/", "the events, JSON texts or objects, and what is recorded"),
         (f"events/{name}/state.py", "what the rule reads of other services, made by boto3 calls"),
         (f"tests/test_{name}.py", "the tests"),

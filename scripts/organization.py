@@ -8,10 +8,10 @@ import boto3
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 
-from scripts.stack import ROOT, Json, load_template
+from scripts.template import ROOT, JsonObject, load_template
 
 
-def translate() -> Json:
+def translate() -> JsonObject:
     """Return the template without its transform, with each function's code inside."""
     template = deepcopy(load_template())
     for resource in template["Resources"].values():
@@ -22,7 +22,7 @@ def translate() -> Json:
             properties["InlineCode"] = (ROOT / properties.pop("CodeUri") / "app.py").read_text()
     # Without a session the translator would read this machine's Region, and write its partition.
     session = boto3.Session(region_name="us-east-1")
-    translated: Json = Translator({}, Parser(), boto_session=session).translate(template, {})
+    translated: JsonObject = Translator({}, Parser(), boto_session=session).translate(template, {})
     for resource in translated["Resources"].values():
         if arns := resource["Properties"].get("ManagedPolicyArns"):
             arns[:] = [{"Fn::Sub": arn.replace(":aws:", ":${AWS::Partition}:", 1)} for arn in arns]

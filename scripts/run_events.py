@@ -1,29 +1,31 @@
 """Run Lambda events through the rules on this machine; print what AWS Config is sent."""
 
-import signal
-
-# An interrupt, and a reader that stops (| head), end the process at once and without a traceback.
-if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-
 import argparse
 import json
-import sys
 from collections import Counter
 from itertools import groupby
 from pathlib import Path
 
-from scripts.local_aws import ITEMS, Outcome, invoke, parse_json, start_local_aws
-from scripts.results import count, format_result
-from scripts.stack import ROOT, Json, list_rules
+from scripts.command_line import run_command
+from scripts.formatting import count, format_result
+from scripts.local_aws import (
+    RECORDED_ITEMS_FILE,
+    Outcome,
+    clean_environment,
+    parse_json,
+    run_rule,
+    start_local_aws,
+)
+from scripts.template import ROOT, JsonObject, list_rules
 
-LISTED = 10  # results of one event
+RESULTS_SHOWN = 10  # results of one event
 
 
-def list_events(rule: str) -> list[Path]:
+def list_sample_events(rule: str) -> list[Path]:
     """Return the files of the rule's sample events."""
-    return sorted(path for path in (ROOT / "events" / rule).glob("*.json") if path.name != ITEMS)
+    return sorted(
+        path for path in (ROOT / "events" / rule).glob("*.json") if path.name != RECORDED_ITEMS_FILE
+    )
 
 
 def choose_rules(rule: str | None) -> list[str]:
@@ -42,7 +44,7 @@ def find_rule(path: Path) -> str:
     return folder
 
 
-def load_event(path: Path) -> Json:
+def load_event(path: Path) -> JsonObject:
     """Return the event of a file, plain objects in it as the JSON texts that AWS Config sends."""
     event = parse_json(path.read_bytes(), path)
     for name in ("invokingEvent", "ruleParameters"):
@@ -55,7 +57,7 @@ def print_outcome(outcome: Outcome, indent: str, *, show_all: bool, show_log: bo
     """End the event's line with the first result and the calls; print the rest below it."""
     names = Counter(call.partition(":")[2] for call in outcome.calls)
     calls = ", ".join(f"{number} {name}" if number > 1 else name for name, number in names.items())
-    evaluations = outcome.evaluations if show_all else outcome.evaluations[:LISTED]
+    evaluations = outcome.evaluations if show_all else outcome.evaluations[:RESULTS_SHOWN]
     lines = []
     for each in evaluations:
         text = each.get("Annotation", "(no annotation)")
@@ -75,6 +77,7 @@ def print_outcome(outcome: Outcome, indent: str, *, show_all: bool, show_log: bo
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the events; return the exit code."""
+    clean_environment()
     parser = argparse.ArgumentParser(
         prog="python -m scripts.run_events",
         description="Run Lambda events through the rules on this machine.",
@@ -89,7 +92,7 @@ def main(arguments: list[str] | None = None) -> int:
         rules = choose_rules(chosen.rule)
     except ValueError as ex:
         parser.error(str(ex))
-    paths = chosen.events or [path for rule in rules for path in list_events(rule)]
+    paths = chosen.events or [path for rule in rules for path in list_sample_events(rule)]
     events = {path: load_event(path) for path in paths}
     cases = [(chosen.rule or find_rule(path), path, event) for path, event in events.items()]
     if not cases:
@@ -98,10 +101,10 @@ def main(arguments: list[str] | None = None) -> int:
     width = max(len(f"{name}/{path.stem}") for name, path, _ in cases) + 2
     for (name, folder), group in groupby(cases, lambda case: (case[0], case[1].parent)):
         with start_local_aws() as aws:
-            aws.prepare(folder)
+            aws.load_sample_state(folder)
             for _, path, event in group:
                 print(f"{name}/{path.stem}".ljust(width), end="", flush=True)
-                outcome = invoke(name, event, aws)
+                outcome = run_rule(name, event, aws)
                 print_outcome(outcome, " " * width, show_all=chosen.all, show_log=chosen.log)
                 results.update(each["ComplianceType"] for each in outcome.evaluations)
                 results["ERROR"] += bool(outcome.error)
@@ -110,7 +113,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (OSError, ValueError) as ex:
-        sys.exit(f"python -m scripts.run_events: {ex}")
+    run_command("python -m scripts.run_events", main)

@@ -20,15 +20,16 @@ from botocore.compat import HTTPHeaders
 from moto.core.botocore_stubber import MockRawResponse
 from moto.iam.models import get_account_id_from
 
-from scripts import local_aws, make_rule, run_events, stack
+from scripts import local_aws, make_rule, run_events, template
 from scripts.local_aws import LocalAws, load_rule, start_local_aws
-from scripts.run_events import list_events, load_event
-from scripts.stack import ROOT, list_rules, read_rule
+from scripts.run_events import list_sample_events, load_event
+from scripts.template import ROOT, list_rules, read_rule
 
+local_aws.clean_environment()
 os.environ["TZ"] = "America/New_York"  # Lambda runs in UTC; nothing may depend on it
 time.tzset()
 
-Json = dict[str, Any]
+JsonObject = dict[str, Any]
 try:
     RULES = list_rules()
 except (AttributeError, KeyError, TypeError, yaml.YAMLError):
@@ -49,10 +50,10 @@ def check_project() -> None:
         raise ValueError(f"template.yaml has no function with CodeUri: {folder}/: add one.")
     for rule in rules:
         check_rule(rule)
-    template = stack.load_template()
-    for name, output in template.get("Outputs", {}).items():
+    loaded = template.load_template()
+    for name, output in loaded.get("Outputs", {}).items():
         value = output["Value"]
-        if isinstance(value, dict) and value.get("Ref") not in {*template["Resources"], None}:
+        if isinstance(value, dict) and value.get("Ref") not in {*loaded["Resources"], None}:
             raise ValueError(f"template.yaml: the output {name} is of no resource: remove it.")
 
 
@@ -66,8 +67,8 @@ def check_rule(rule: str) -> None:
         raise ValueError(f"There is no tests/test_{rule}.py: write the rule's own tests.")
     types = read_rule(rule).message_types
     with start_local_aws() as aws:
-        aws.prepare(ROOT / "events" / rule)
-    paths = list_events(rule)
+        aws.load_sample_state(ROOT / "events" / rule)
+    paths = list_sample_events(rule)
     if not paths:
         raise ValueError(f"There is no event in events/{rule}/: write one for each result.")
     for path in paths:
@@ -133,14 +134,14 @@ def for_rules_with(function: str) -> pytest.MarkDecorator:
 # Events
 
 
-def read_event(rule: str, case: str) -> Json:
+def read_event(rule: str, case: str) -> JsonObject:
     """Return a sample event of the repository."""
     return load_event(ROOT / "events" / rule / f"{case}.json")
 
 
-def read_sample(rule: str, **fields: Any) -> Json:
+def read_sample(rule: str, **fields: Any) -> JsonObject:
     """Return the rule's first sample event that is evaluated from what it holds."""
-    for path in list_events(rule):
+    for path in list_sample_events(rule):
         event = read_event(rule, path.stem)
         content = json.loads(event["invokingEvent"])
         status = content.get("configurationItem", {}).get("configurationItemStatus")
@@ -150,7 +151,7 @@ def read_sample(rule: str, **fields: Any) -> Json:
     raise AssertionError(f"events/{rule}/ has no event of a resource with status OK.")
 
 
-def edit(event: Json, name: str, changes: Json) -> Json:
+def edit(event: JsonObject, name: str, changes: JsonObject) -> JsonObject:
     """Return the event with its JSON text `name` changed at these dotted paths."""
     content = json.loads(event.get(name, "{}"))
     for path, value in changes.items():
@@ -173,7 +174,7 @@ class Call:
     """One request: its action (config:PutEvaluations) and the account that signed it."""
 
     action: str
-    parameters: Json
+    parameters: JsonObject
     account_id: str
 
     @property
@@ -182,16 +183,16 @@ class Call:
 
 
 @dataclass
-class Wire(LocalAws):
+class FakeAws(LocalAws):
     """Between every client and moto: notes each request, and may answer in AWS's place."""
 
     requests: list[Call] = field(default_factory=list)
     # By operation, for its next requests: an exception, an error "Code: message", or a response,
     # an object for a service that answers JSON, a text for one that answers XML.
-    answers: dict[str, list[Exception | str | Json]] = field(default_factory=dict)
+    answers: dict[str, list[Exception | str | JsonObject]] = field(default_factory=dict)
 
-    def handle(self, request: Any, call: str) -> AWSResponse | None:
-        super().handle(request, call)
+    def record_call(self, request: Any, call: str) -> AWSResponse | None:
+        super().record_call(request, call)
         operation = call.partition(":")[2]
         body = request.body or ""
         body = body if isinstance(body, str) else body.decode()
@@ -222,7 +223,7 @@ class Wire(LocalAws):
 
     def prepare_rule(self, rule: str) -> None:
         """Record and create what the rule's sample events need."""
-        self.prepare(ROOT / "events" / rule)
+        self.load_sample_state(ROOT / "events" / rule)
         self.requests.clear()
         self.rule_name = read_sample(rule).get("configRuleName", "")
 
@@ -254,7 +255,7 @@ def run_module(
 def aws(monkeypatch: pytest.MonkeyPatch) -> Any:
     """moto with an empty AWS Config; retries wait for nothing."""
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
-    with start_local_aws(Wire()) as wire:
+    with start_local_aws(FakeAws()) as wire:
         yield wire
 
 
@@ -319,7 +320,7 @@ def lambda_handler(event, context):
 VOLUMES = f"""\"\"\"The card: count.\"\"\"
 import json, boto3
 {REPORT}
-# --- Above: the same.
+# ----- This rulethe same.
 def lambda_handler(event, context):
     time = json.loads(event["invokingEvent"])["notificationCreationTime"]
     client, resource_type = boto3.client("config"), "AWS::EC2::Volume"
@@ -329,7 +330,7 @@ def lambda_handler(event, context):
 """
 
 
-def make_volume(resource_id: str, size: int, **fields: Any) -> Json:
+def make_volume(resource_id: str, size: int, **fields: Any) -> JsonObject:
     """Return a configuration item as snapshots have it."""
     item = {
         "resourceType": "AWS::EC2::Volume",
@@ -346,7 +347,7 @@ def make_volume(resource_id: str, size: int, **fields: Any) -> Json:
     return {name: value for name, value in {**item, **fields}.items() if value is not ABSENT}
 
 
-def make_snapshot(*items: Json) -> Json:
+def make_snapshot(*items: JsonObject) -> JsonObject:
     return {"fileVersion": "1.0", "configSnapshotId": "4f2", "configurationItems": items}
 
 
@@ -388,10 +389,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     made.write("events/volumes/count.json", event)
     items = {"configurationItems": [make_volume("vol-1", 1), make_volume("vol-2", 1)]}
     made.write("events/volumes/configuration_items.json", items)
-    for module in (stack, local_aws, run_events, make_rule):
+    for module in (template, local_aws, run_events, make_rule):
         monkeypatch.setattr(module, "ROOT", tmp_path)
-    for function in (stack.load_template, local_aws.load_once):
-        function.cache_clear()
+    template.load_template.cache_clear()
     yield made
-    for function in (stack.load_template, local_aws.load_once):
-        function.cache_clear()
+    template.load_template.cache_clear()

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from scripts.stack import accepts, load_template
-from tests.conftest import ABSENT, Wire, edit, load, read_event
+from scripts.template import accepts, load_template
+from tests.conftest import ABSENT, FakeAws, edit, load, read_event
 
 RULE = "desired_instance_type"
 
@@ -33,7 +33,7 @@ def evaluate(instance_type: Any, **parameters: Any) -> tuple[str, str]:
     ],
 )
 def test_sample_event_is_evaluated_and_reported_in_one_call(
-    case: str, compliance_type: str, annotation: str, aws: Wire
+    case: str, compliance_type: str, annotation: str, aws: FakeAws
 ) -> None:
     event = read_event(RULE, case)
     item = json.loads(event["invokingEvent"])["configurationItem"]
@@ -44,7 +44,7 @@ def test_sample_event_is_evaluated_and_reported_in_one_call(
     assert aws.operations == ["PutEvaluations"]
 
 
-def test_oversized_notification_is_reported_from_the_item_that_was_evaluated(aws: Wire) -> None:
+def test_oversized_notification_is_reported_from_the_item_that_was_evaluated(aws: FakeAws) -> None:
     aws.prepare_rule(RULE)
     aws.items[0]["configurationItemCaptureTime"] += 0.25
     assert load(RULE).lambda_handler(read_event(RULE, "oversized"), None) == [
@@ -60,7 +60,7 @@ def test_oversized_notification_is_reported_from_the_item_that_was_evaluated(aws
     assert aws.operations == ["GetResourceConfigHistory", "PutEvaluations"]
 
 
-def test_deleted_resource_needs_no_configuration_and_no_parameter(aws: Wire) -> None:
+def test_deleted_resource_needs_no_configuration_and_no_parameter(aws: FakeAws) -> None:
     changes = {"configurationItem.configuration": ABSENT}
     event = edit(read_event(RULE, "deleted"), "invokingEvent", changes)
     del event["ruleParameters"]
@@ -69,7 +69,7 @@ def test_deleted_resource_needs_no_configuration_and_no_parameter(aws: Wire) -> 
 
 
 @pytest.mark.parametrize("status", [ABSENT, 5], ids=["absent", "no text"])
-def test_status_is_required(status: Any, aws: Wire) -> None:
+def test_status_is_required(status: Any, aws: FakeAws) -> None:
     changes = {"configurationItem.configurationItemStatus": status}
     event = edit(read_event(RULE, "compliant"), "invokingEvent", changes)
     with pytest.raises(ValueError, match="configurationItemStatus must be a non-empty"):

@@ -10,7 +10,7 @@ import botocore.session
 import pytest
 from botocore import xform_name
 
-from scripts.stack import ROOT, load_template
+from scripts.template import ROOT, load_template
 from tests.conftest import SAM_PYTHON, needs_sam
 
 PATHS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

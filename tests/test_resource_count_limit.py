@@ -8,8 +8,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from scripts.stack import accepts, load_template
-from tests.conftest import ABSENT, Json, Wire, edit, load, read_event
+from scripts.template import accepts, load_template
+from tests.conftest import ABSENT, FakeAws, JsonObject, edit, load, read_event
 
 RULE = "resource_count_limit"
 INSTANCE = "AWS::EC2::Instance"
@@ -20,12 +20,12 @@ RECORDER, STATUS = "DescribeConfigurationRecorders", "DescribeConfigurationRecor
 LIST, PUT = "ListDiscoveredResources", "PutEvaluations"
 
 
-def with_parameters(**parameters: Any) -> Json:
+def with_parameters(**parameters: Any) -> JsonObject:
     """Return a sample event with other rule parameters."""
     return edit(read_event(RULE, "within_limit"), "ruleParameters", parameters)
 
 
-def record_instances(aws: Wire, number: int) -> None:
+def record_instances(aws: FakeAws, number: int) -> None:
     for each in range(number):
         aws.items.append({"resourceType": INSTANCE, "resourceId": f"i-{each}"})
 
@@ -39,7 +39,7 @@ def record_instances(aws: Wire, number: int) -> None:
     ],
 )
 def test_account_is_evaluated_by_its_count(
-    instances: int, compliance_type: str, found: str, aws: Wire
+    instances: int, compliance_type: str, found: str, aws: FakeAws
 ) -> None:
     record_instances(aws, instances)
     assert load(RULE).lambda_handler(with_parameters(maxCount="2"), None) == [
@@ -65,7 +65,7 @@ def test_account_is_evaluated_by_its_count(
     ],
 )
 def test_no_more_pages_are_listed_than_needed(
-    fleet: int, max_count: int, found: str, lists: int, aws: Wire
+    fleet: int, max_count: int, found: str, lists: int, aws: FakeAws
 ) -> None:
     record_instances(aws, fleet)
     (evaluation,) = load(RULE).lambda_handler(with_parameters(maxCount=max_count), None)
@@ -73,9 +73,9 @@ def test_no_more_pages_are_listed_than_needed(
     assert aws.operations.count(LIST) == lists
 
 
-def test_short_and_empty_pages_are_followed(aws: Wire) -> None:
+def test_short_and_empty_pages_are_followed(aws: FakeAws) -> None:
     sizes = [0, 3, 0, 0, 40, 1]
-    pages: list[Json] = [{"resourceIdentifiers": [{}] * size} for size in sizes]
+    pages: list[JsonObject] = [{"resourceIdentifiers": [{}] * size} for size in sizes]
     for number, page in enumerate(pages[:-1]):
         page["nextToken"] = str(number)
     aws.answers[LIST] = [*pages]
@@ -85,7 +85,7 @@ def test_short_and_empty_pages_are_followed(aws: Wire) -> None:
     assert tokens == [None, "0", "1", "2", "3", "4"]
 
 
-def test_count_goes_on_from_a_token_and_a_count(aws: Wire) -> None:
+def test_count_goes_on_from_a_token_and_a_count(aws: FakeAws) -> None:
     record_instances(aws, 250)
     client = boto3.client("config")
     assert load(RULE).count_resource_types(INSTANCE, "200", 7, client, 1000) == 57
@@ -94,18 +94,18 @@ def test_count_goes_on_from_a_token_and_a_count(aws: Wire) -> None:
 # What AWS Config records
 
 
-def stop(_aws: Wire) -> None:
+def stop(_aws: FakeAws) -> None:
     boto3.client("config").stop_configuration_recorder(ConfigurationRecorderName="default")
 
 
-def delete(_aws: Wire) -> None:
+def delete(_aws: FakeAws) -> None:
     boto3.client("config").delete_configuration_recorder(ConfigurationRecorderName="default")
 
 
 def let_record(**group: Any) -> Any:
     """Return a function that gives the recorder this recording group, as AWS Config answers it."""
 
-    def narrow(aws: Wire) -> None:
+    def narrow(aws: FakeAws) -> None:
         recorder = {"name": "default", "recordingGroup": group}
         aws.answers[RECORDER] = [{"ConfigurationRecorders": [recorder]}]
 
@@ -117,7 +117,7 @@ BUCKETS = ["AWS::S3::Bucket"]
 BY_EXCLUSION = {"recordingStrategy": {"useOnly": "EXCLUSION_BY_RESOURCE_TYPES"}}
 
 
-def exclude(*types: str) -> Json:
+def exclude(*types: str) -> JsonObject:
     return BY_EXCLUSION | {"exclusionByResourceTypes": {"resourceTypes": [*types]}}
 
 
@@ -152,7 +152,7 @@ START, ADD = "start the recorder", "add the type to what the recorder records"
     ],
 )
 def test_type_that_is_not_recorded_is_an_error_before_the_count(
-    resource_type: str, change: Any, fix: str | None, aws: Wire
+    resource_type: str, change: Any, fix: str | None, aws: FakeAws
 ) -> None:
     change(aws)
     event = with_parameters(applicableResourceType=resource_type)
@@ -263,14 +263,16 @@ def test_stack_accepts_types_and_whole_numbers_alone(name: str, value: str, acce
         "another message type",
     ],
 )
-def test_invalid_event_is_an_error_before_any_call(event: Json, message: str, aws: Wire) -> None:
+def test_invalid_event_is_an_error_before_any_call(
+    event: JsonObject, message: str, aws: FakeAws
+) -> None:
     module = load(RULE, ASSUME_ROLE_MODE="true")  # the sample's role is an error of get_client
     with pytest.raises(ValueError, match=f"^{message}"):
         module.lambda_handler(event, None)
     assert aws.requests == []
 
 
-def test_error_in_the_middle_of_a_count_reports_nothing(aws: Wire) -> None:
+def test_error_in_the_middle_of_a_count_reports_nothing(aws: FakeAws) -> None:
     first = {"resourceIdentifiers": [{}] * 100, "nextToken": "1"}
     aws.answers[LIST] = [first, "ExpiredTokenException: The security token is expired"]
     with pytest.raises(ClientError, match="ExpiredTokenException"):

@@ -17,9 +17,9 @@ from moto.core import set_initial_no_auth_action_count
 
 from scripts import organization
 from scripts.organization import translate
-from scripts.run_events import list_events
-from scripts.stack import ROOT, accepts, get_name, load_template, read_rule
-from tests.conftest import RULES, Json, Wire, load, read_event, read_sample
+from scripts.run_events import list_sample_events
+from scripts.template import ROOT, accepts, get_name, load_template, read_rule
+from tests.conftest import RULES, FakeAws, JsonObject, load, read_event, read_sample
 
 TEMPLATE = load_template()
 TRANSLATED = translate()
@@ -29,11 +29,11 @@ RESOURCE_TYPES = CONFIG.shape_for("ResourceType").enum
 every_rule = pytest.mark.parametrize("rule", RULES)
 
 
-def get_properties(rule: str, suffix: str) -> Json:
+def get_properties(rule: str, suffix: str) -> JsonObject:
     """Return the properties of one of the rule's resources, as CloudFormation gets them."""
     name = f"{get_name(rule)}{suffix}"
     assert name in TRANSLATED["Resources"], f"{IN} add {name}: each rule needs one."
-    properties: Json = TRANSLATED["Resources"][name]["Properties"]
+    properties: JsonObject = TRANSLATED["Resources"][name]["Properties"]
     return properties
 
 
@@ -143,7 +143,7 @@ def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def list_actions(rule: str, role: Json) -> list[str]:
+def list_actions(rule: str, role: JsonObject) -> list[str]:
     """Return what a function may do besides writing its log and leaving failed events.
 
     AssertionError: the role may do more than its statements name.
@@ -176,7 +176,7 @@ BASIC = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
     ],
 )
 def test_right_that_is_wider_than_its_action_is_refused(
-    managed: list[str], statement: Json, named: str
+    managed: list[str], statement: JsonObject, named: str
 ) -> None:
     policy = {"PolicyDocument": {"Statement": {"Effect": "Allow", **statement}}}
     role = {"ManagedPolicyArns": [BASIC, *managed], "Policies": [policy]}
@@ -204,7 +204,7 @@ def assume_role(actions: list[str]) -> boto3.Session:
 
 @every_rule
 def test_role_permits_what_the_samples_need_and_no_more(
-    rule: str, aws: Wire, monkeypatch: pytest.MonkeyPatch
+    rule: str, aws: FakeAws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aws.prepare_rule(rule)
     actions = list_actions(rule, get_properties(rule, "FunctionRole"))
@@ -213,7 +213,7 @@ def test_role_permits_what_the_samples_need_and_no_more(
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", assume_role(actions))
     aws.requests.clear()
     module = load(rule)
-    for path in list_events(rule):
+    for path in list_sample_events(rule):
         denied = ""
         try:
             enforced(module.lambda_handler)(read_event(rule, path.stem), None)
@@ -235,9 +235,11 @@ def is_call(action: str) -> bool:
 
 
 @every_rule
-def test_policies_are_enforced_above(rule: str, aws: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_policies_are_enforced_above(
+    rule: str, aws: FakeAws, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", assume_role([]))
-    event = read_event(rule, list_events(rule)[0].stem)
+    event = read_event(rule, list_sample_events(rule)[0].stem)
     with pytest.raises(Exception, match="AccessDenied"):
         enforced(load(rule).lambda_handler)(event, None)
 
@@ -284,7 +286,7 @@ def test_no_two_rules_share_a_description(number: int) -> None:
 
 @every_rule
 def test_every_parameter_of_the_template_is_read(rule: str) -> None:
-    _, _, own = (ROOT / rule / "app.py").read_text().partition("# --- Above: ")
+    _, _, own = (ROOT / rule / "app.py").read_text().partition("# ----- This rule")
     configured = read_rule(rule)
     names = configured.parameters.keys() | configured.optional
     unread = [name for name in sorted(names) if f'"{name}"' not in own]
@@ -292,7 +294,7 @@ def test_every_parameter_of_the_template_is_read(rule: str) -> None:
 
 
 @every_rule
-def test_default_parameters_of_the_template_are_accepted(rule: str, aws: Wire) -> None:
+def test_default_parameters_of_the_template_are_accepted(rule: str, aws: FakeAws) -> None:
     aws.prepare_rule(rule)
     event = read_sample(rule, ruleParameters=json.dumps(read_rule(rule).parameters))
     problem = ""
@@ -310,7 +312,7 @@ def test_default_parameters_of_the_template_are_accepted(rule: str, aws: Wire) -
 
 
 @pytest.mark.parametrize(
-    ("rule", "case"), [(rule, path.stem) for rule in RULES for path in list_events(rule)]
+    ("rule", "case"), [(rule, path.stem) for rule in RULES for path in list_sample_events(rule)]
 )
 def test_sample_event_fits_the_template(rule: str, case: str) -> None:
     event = read_event(rule, case)
@@ -329,9 +331,9 @@ def test_sample_event_fits_the_template(rule: str, case: str) -> None:
 
 
 @every_rule
-def test_sample_events_show_every_compliance_type(rule: str, aws: Wire) -> None:
+def test_sample_events_show_every_compliance_type(rule: str, aws: FakeAws) -> None:
     aws.prepare_rule(rule)
-    events = [read_event(rule, path.stem) for path in list_events(rule)]
+    events = [read_event(rule, path.stem) for path in list_sample_events(rule)]
     answers = [load(rule).lambda_handler(event, None) for event in events]
     assert None not in answers, (
         f"{rule}/app.py: lambda_handler must return report_evaluations(...)."
@@ -353,9 +355,9 @@ def test_sample_events_show_every_compliance_type(rule: str, aws: Wire) -> None:
 
 
 @every_rule
-def test_error_of_any_call_is_raised_and_nothing_is_reported(rule: str, aws: Wire) -> None:
+def test_error_of_any_call_is_raised_and_nothing_is_reported(rule: str, aws: FakeAws) -> None:
     aws.prepare_rule(rule)
-    for path in list_events(rule):
+    for path in list_sample_events(rule):
         event, module = read_event(rule, path.stem), load(rule)
         aws.requests.clear()
         module.lambda_handler(event, None)

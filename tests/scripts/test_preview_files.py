@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from scripts.exports import API_NAMES, NEEDED, Record
 from scripts.local_aws import CAPTURED
-from tests.conftest import ABSENT, Json, Project, make_snapshot, make_volume
+from scripts.preview.files import API_NAMES, NEEDED
+from scripts.preview.record import Record
+from tests.conftest import ABSENT, JsonObject, Project, make_snapshot, make_volume
 
 VOLUME = "AWS::EC2::Volume"
 ONE, OTHER = "123456789012", "111122223333"
@@ -20,11 +21,11 @@ ONE, OTHER = "123456789012", "111122223333"
 # The forms, as AWS Config writes them
 
 
-def make_history(*items: Json) -> Json:
+def make_history(*items: JsonObject) -> JsonObject:
     return {"fileVersion": "1.0", "configurationItems": items}
 
 
-def name_as_api(item: Json, *, is_text: bool = True) -> Json:
+def name_as_api(item: JsonObject, *, is_text: bool = True) -> JsonObject:
     """Return the item with the names of the API, whose answers have texts and queries objects."""
     item = {API_NAMES.get(name, name): value for name, value in item.items()}
     if is_text:
@@ -35,11 +36,11 @@ def name_as_api(item: Json, *, is_text: bool = True) -> Json:
     return item
 
 
-def print_history(*items: Json, time: Any = "2026-11-05T09:15:27.482000+00:00") -> Json:
+def print_history(*items: JsonObject, time: Any = "2026-11-05T09:15:27.482000+00:00") -> JsonObject:
     return {"configurationItems": [name_as_api(item) | {CAPTURED: time} for item in items]}
 
 
-def print_select(*items: Json) -> Json:
+def print_select(*items: JsonObject) -> JsonObject:
     tags = [{"key": "Name", "value": "data", "tag": "Name=data"}]
     selected = [name_as_api(item, is_text=False) | {"tags": tags} for item in items]
     return {"Results": [json.dumps(each) for each in selected], "QueryInfo": {"SelectFields": []}}
@@ -117,7 +118,7 @@ def test_folder_is_read_with_every_file_below_it(project: Project) -> None:
 # Which items count
 
 
-def at(time: str, resource_id: str = "vol-1", size: int = 1, **fields: Any) -> Json:
+def at(time: str, resource_id: str = "vol-1", size: int = 1, **fields: Any) -> JsonObject:
     """Return an item that was captured on 5 November at that time."""
     return make_volume(resource_id, size, **{CAPTURED: f"2026-11-05T{time}Z", **fields})
 
@@ -131,9 +132,9 @@ NINE, TEN = name_snapshot("09:00:00"), name_snapshot("10:00:00")
 
 
 WEST = name_snapshot("07:00:00", region="eu-west-1")
-GLOBAL: Json = {"awsRegion": "global"}
-DELETED: Json = {"configurationItemStatus": "ResourceDeleted"}
-CASES: dict[str, tuple[dict[str, list[Json]], dict[str, int], int]] = {
+GLOBAL: JsonObject = {"awsRegion": "global"}
+DELETED: JsonObject = {"configurationItemStatus": "ResourceDeleted"}
+CASES: dict[str, tuple[dict[str, list[JsonObject]], dict[str, int], int]] = {
     "the newest item counts": (
         {"a": [at("08:00:00", size=7), at("09:00:00", size=8)]},
         {"vol-1": 8},
@@ -200,7 +201,7 @@ CASES: dict[str, tuple[dict[str, list[Json]], dict[str, int], int]] = {
 
 @pytest.mark.parametrize(("files", "counted", "gone"), CASES.values(), ids=CASES)
 def test_resource_counts_once_as_it_is_and_not_if_it_is_gone(
-    files: dict[str, list[Json]], counted: dict[str, int], gone: int, project: Project
+    files: dict[str, list[JsonObject]], counted: dict[str, int], gone: int, project: Project
 ) -> None:
     paths = []
     for name, items in files.items():
@@ -234,7 +235,7 @@ def test_two_snapshots_of_which_one_has_no_time_are_an_error(other: str, project
 def test_ids_are_those_that_a_rule_would_list(project: Project) -> None:
     west = name_snapshot("10:00:00", region="eu-west-1")
     deleted = at("11:00:00", "vol-2", configurationItemStatus="ResourceDeleted")
-    user: Json = {"resourceType": "AWS::IAM::User", "awsRegion": "global"}
+    user: JsonObject = {"resourceType": "AWS::IAM::User", "awsRegion": "global"}
     record = Record(
         [
             project.write(TEN, make_snapshot(at("08:00:00"), at("08:00:00", "vol-2"))),
@@ -276,7 +277,7 @@ NEWEST_FIRST = [at("09:00:00"), at("08:00:00")]
     ids=["a history", "by its CLI", "oldest first", "one item", "two resources", "a query"],
 )
 def test_page_is_read_if_it_has_a_resources_newest_item(
-    content: Json, is_accepted: bool, project: Project
+    content: JsonObject, is_accepted: bool, project: Project
 ) -> None:
     path = project.write("items.json", content)
     if is_accepted:

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from moto.server import ThreadedMotoServer
 
-from scripts.run_events import list_events
-from scripts.stack import ROOT, get_name, load_template
-from tests.conftest import RULES, SAM_PYTHON, Wire, load, needs_sam, read_event
+from scripts.run_events import list_sample_events
+from scripts.template import ROOT, get_name, load_template
+from tests.conftest import RULES, SAM_PYTHON, FakeAws, load, needs_sam, read_event
 
 INVOCATIONS = "/2015-03-31/functions/function/invocations"
 
@@ -79,7 +79,7 @@ def ask(address: str, event: Any) -> Any:
 @pytest.mark.skipif(sys.platform != "linux", reason="SAM CLI's Lambda emulator is a Linux binary")
 @pytest.mark.parametrize("rule", RULES)
 def test_built_function_answers_the_sample_events_as_in_make_run(
-    rule: str, aws: Wire, built: Path
+    rule: str, aws: FakeAws, built: Path
 ) -> None:
     aws.prepare_rule(rule)
     name = f"{get_name(rule)}Function"
@@ -90,7 +90,7 @@ def test_built_function_answers_the_sample_events_as_in_make_run(
     host, port = server.get_host_and_port()
     process, address = start_emulator(built / name, function["Handler"], f"http://{host}:{port}")
     try:
-        for path in list_events(rule):
+        for path in list_sample_events(rule):
             event = read_event(rule, path.stem)
             assert ask(address, event) == load(rule).lambda_handler(event, None), path
     finally:

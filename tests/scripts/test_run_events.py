@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from scripts import run_events
-from scripts.stack import ROOT
+from scripts.template import ROOT
 from tests.conftest import RULES, Project, run_module
 
 README = (ROOT / "README.md").read_text()
@@ -195,7 +195,7 @@ def test_ten_results_of_an_event_are_listed_or_all_and_its_calls_once(
     ("given", "passed"),
     [
         (["run", "EVENT='my file.json' *.json", "ALL=0", "LOG=1"], "'my file.json' *.json --log"),
-        (["preview", "ITEMS=~/x", "CSV=a b.csv", "FAIL=1"], '~/x --csv "$CSV" --fail'),
+        (["preview", "ITEMS=~/x", "CSV=a b.csv", "ALL=1"], '~/x --csv "$CSV" --all'),
         (
             ["preview", "ITEMS=x", "RULE=a", "PARAMETERS=A='1 2'"],
             'x --rule "$RULE" --parameters "$PA',

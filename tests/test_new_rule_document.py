@@ -1,4 +1,4 @@
-"""docs/rules.md: its examples work together, in a periodic rule that reports resources."""
+"""docs/new-rule.md: its examples work together, in a periodic rule that reports resources."""
 
 import re
 from pathlib import Path
@@ -7,10 +7,10 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from scripts.stack import ROOT
-from tests.conftest import RULES, Wire, run_module
+from scripts.template import ROOT
+from tests.conftest import RULES, FakeAws, run_module
 
-BLOCKS = re.findall(r"```python\n(.+?)```", (ROOT / "docs/rules.md").read_text(), re.DOTALL)
+BLOCKS = re.findall(r"```python\n(.+?)```", (ROOT / "docs/new-rule.md").read_text(), re.DOTALL)
 HANDLER = """
 
 def lambda_handler(event, context):
@@ -23,7 +23,7 @@ def lambda_handler(event, context):
     return report_evaluations(evaluations, event, client)
 """
 TESTS = """
-from tests.conftest import Wire, load, read_event
+from tests.conftest import FakeAws, load, read_event
 
 RULE = "iam_users"
 """
@@ -42,12 +42,14 @@ def test_examples_of_the_document_work(copy: Path) -> None:
     assert ran.stdout.endswith("2 compliant, 0 non-compliant, 2 not applicable, 0 errors\n")
     assert re.findall(r"NOT_APPLICABLE +(\w+)", ran.stdout) == ["AIDAGONE"] * 2
     (copy / "tests/test_iam_users.py").write_text(TESTS + pages)
-    files = ("tests/test_iam_users.py", "tests/test_events.py")
+    files = ("tests/test_iam_users.py", "tests/test_shared_functions.py")
     tested = run_module(copy, "pytest", "-k", "every_page or any_field and iam_users", *files)
     assert tested.returncode == 0, tested.stdout
 
 
-def test_results_are_answered_in_pages_without_dry_runs_and_for_the_rule_alone(aws: Wire) -> None:
+def test_results_are_answered_in_pages_without_dry_runs_and_for_the_rule_alone(
+    aws: FakeAws,
+) -> None:
     aws.rule_name, client = "mine", boto3.client("config")
     made = {"ComplianceResourceType": "AWS::IAM::User", "OrderingTimestamp": 0}
     for number in range(25):

@@ -16,7 +16,16 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
-from tests.conftest import ABSENT, RULES, Json, Wire, edit, for_rules_with, load, read_sample
+from tests.conftest import (
+    ABSENT,
+    RULES,
+    FakeAws,
+    JsonObject,
+    edit,
+    for_rules_with,
+    load,
+    read_sample,
+)
 
 NOTIFIED = "2026-11-05T09:15:27.482Z"
 every_rule = pytest.mark.parametrize("rule", RULES)
@@ -88,7 +97,7 @@ def test_event_that_is_no_object_is_an_error_and_is_not_shown(rule: str, event: 
 class Noticing(dict[str, Any]):
     """An event that knows which of its fields were read."""
 
-    def __init__(self, event: Json) -> None:
+    def __init__(self, event: JsonObject) -> None:
         super().__init__(event)
         self.read: set[str] = set()
 
@@ -111,7 +120,7 @@ def list_paths(value: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
 
 @every_rule
 def test_any_field_of_any_kind_is_reported_or_is_an_error_that_names_it(
-    rule: str, aws: Wire
+    rule: str, aws: FakeAws
 ) -> None:
     aws.prepare_rule(rule)
     aws.rule_name = ""  # any name will do
@@ -139,12 +148,12 @@ def test_any_field_of_any_kind_is_reported_or_is_an_error_that_names_it(
             is_known = isinstance(error, ValueError) and named and named[1] in json.dumps(sample)
             assert is_known or is_refused_time(error), (
                 f"{rule}/app.py: {'.'.join([name, *inner])} = {junk!r} must be reported, or be an "
-                f"error that names it (check_defined, bad_input), and not {error!r}"
+                f"error that names it (check_defined, field_error), and not {error!r}"
             )
             assert "PutEvaluations" not in aws.operations
 
 
-def invoke(module: Any, event: Json) -> Exception | None:
+def invoke(module: Any, event: JsonObject) -> Exception | None:
     """Return what the handler raises."""
     try:
         module.lambda_handler(event, None)
@@ -196,16 +205,16 @@ def test_message_that_is_no_change_notification_is_named(rule: str, message_type
         load(rule).get_configuration_item({"messageType": message_type}, None)
 
 
-def record(aws: Wire, *times: str) -> None:
+def record(aws: FakeAws, *times: str) -> None:
     """Record an item as captured at each of these times of the notified minute."""
     for time in times:
         captured = datetime.fromisoformat(f"2026-11-05T09:15:{time}Z").timestamp()
         aws.items.append({**ITEM, "configurationItemCaptureTime": captured})
 
 
-def get_configuration(rule: str, time: str = NOTIFIED) -> Json:
+def get_configuration(rule: str, time: str = NOTIFIED) -> JsonObject:
     client = boto3.client("config")
-    item: Json = load(rule).get_configuration("A::B::C", "c-1", time, client)
+    item: JsonObject = load(rule).get_configuration("A::B::C", "c-1", time, client)
     return item
 
 
@@ -225,7 +234,7 @@ def get_configuration(rule: str, time: str = NOTIFIED) -> Json:
     ],
 )
 def test_configuration_is_the_notified_one_or_a_newer_one_and_never_an_older(
-    rule: str, notified: str, times: list[str], found: str | None, aws: Wire
+    rule: str, notified: str, times: list[str], found: str | None, aws: FakeAws
 ) -> None:
     record(aws, *times)
     time = f"2026-11-05T09:15:{notified}Z"
@@ -242,7 +251,7 @@ def test_configuration_is_the_notified_one_or_a_newer_one_and_never_an_older(
 @pytest.mark.sdk
 @for_rules_with("get_configuration")
 def test_empty_pages_are_followed_from_a_second_before_the_notified_time(
-    rule: str, aws: Wire
+    rule: str, aws: FakeAws
 ) -> None:
     record(aws, "27.482")
     aws.answers["GetResourceConfigHistory"] = [
@@ -259,7 +268,7 @@ def test_empty_pages_are_followed_from_a_second_before_the_notified_time(
 
 @pytest.mark.sdk
 @for_rules_with("get_configuration")
-def test_unknown_resource_is_awss_own_error(rule: str, aws: Wire) -> None:
+def test_unknown_resource_is_awss_own_error(rule: str, aws: FakeAws) -> None:
     with pytest.raises(ClientError, match="ResourceNotDiscoveredException"):
         get_configuration(rule)
 
@@ -312,7 +321,7 @@ def test_api_item_gets_the_form_of_events(rule: str) -> None:
         ({"configuration": "null"}, {"configuration": None}),
     ],
 )
-def test_absent_fields_stay_absent(rule: str, item: Json, converted: Json) -> None:
+def test_absent_fields_stay_absent(rule: str, item: JsonObject, converted: JsonObject) -> None:
     assert load(rule).convert_api_configuration(item) == converted
 
 
@@ -334,7 +343,7 @@ LEFT_SCOPE = "the resource is no longer in the rule's scope."
     ],
 )
 def test_resource_is_evaluated_by_status_and_scope_or_the_annotation_says_why_not(
-    rule: str, status: str, event: Json, reason: str | None
+    rule: str, status: str, event: JsonObject, reason: str | None
 ) -> None:
     module, item = load(rule), {"configurationItemStatus": status}
     assert module.is_applicable(item, event) is (reason is None)
@@ -356,13 +365,13 @@ def test_scope_that_is_neither_true_nor_false_is_an_error(rule: str, left_scope:
 # Reporting
 
 
-def make_evaluations(number: int, annotation: str = "Why.") -> list[Json]:
+def make_evaluations(number: int, annotation: str = "Why.") -> list[JsonObject]:
     evaluation = {"ComplianceResourceType": "AWS::IAM::User", "ComplianceType": "COMPLIANT"}
     evaluation |= {"Annotation": annotation, "OrderingTimestamp": NOTIFIED}
     return [{**evaluation, "ComplianceResourceId": f"user-{each}"} for each in range(number)]
 
 
-def report(rule: str, evaluations: list[Json], **event: str) -> Any:
+def report(rule: str, evaluations: list[JsonObject], **event: str) -> Any:
     module, event = load(rule), {"resultToken": "a-real-token", **event}
     return module.report_evaluations(evaluations, event, module.get_client("config", {}))
 
@@ -371,7 +380,7 @@ def report(rule: str, evaluations: list[Json], **event: str) -> Any:
 @for_rules_with("report_evaluations")
 @pytest.mark.parametrize("token", ["a-real-token", "testmode", "TESTMODE"])
 def test_evaluations_are_sent_and_returned_as_sent_and_testmode_is_a_dry_run(
-    rule: str, token: str, aws: Wire
+    rule: str, token: str, aws: FakeAws
 ) -> None:
     evaluations = make_evaluations(2)
     answer = report(rule, evaluations, resultToken=token)
@@ -389,7 +398,7 @@ def test_evaluations_are_sent_and_returned_as_sent_and_testmode_is_a_dry_run(
 @for_rules_with("report_evaluations")
 @pytest.mark.parametrize(("number", "sizes"), [(0, [0]), (100, [100]), (201, [100, 100, 1])])
 def test_evaluations_are_sent_in_calls_of_100(
-    rule: str, number: int, sizes: list[int], aws: Wire
+    rule: str, number: int, sizes: list[int], aws: FakeAws
 ) -> None:
     report(rule, make_evaluations(number))
     assert [len(call.parameters["Evaluations"]) for call in aws.requests] == sizes
@@ -399,7 +408,7 @@ def test_evaluations_are_sent_in_calls_of_100(
 
 @pytest.mark.sdk
 @for_rules_with("report_evaluations")
-def test_rejected_evaluations_are_named_after_all_were_sent(rule: str, aws: Wire) -> None:
+def test_rejected_evaluations_are_named_after_all_were_sent(rule: str, aws: FakeAws) -> None:
     rejected = [{"ComplianceResourceId": f"user-{each}"} for each in range(90)]
     aws.answers["PutEvaluations"] = [{"FailedEvaluations": rejected}, {}]
     with pytest.raises(RuntimeError) as caught:
@@ -411,7 +420,9 @@ def test_rejected_evaluations_are_named_after_all_were_sent(rule: str, aws: Wire
 
 @for_rules_with("report_evaluations")
 @pytest.mark.parametrize(("length", "shown"), [(256, "x" * 256), (257, "x" * 255 + "…")])
-def test_annotation_is_cut_at_256_characters(rule: str, length: int, shown: str, aws: Wire) -> None:
+def test_annotation_is_cut_at_256_characters(
+    rule: str, length: int, shown: str, aws: FakeAws
+) -> None:
     evaluations = make_evaluations(1, "x" * length)
     (evaluation,) = report(rule, evaluations)
     assert evaluation["Annotation"] == aws.evaluations[0]["Annotation"] == shown
@@ -422,7 +433,7 @@ def test_annotation_is_cut_at_256_characters(rule: str, length: int, shown: str,
 
 @every_rule
 def test_log_has_the_evaluations_and_no_secret(
-    rule: str, aws: Wire, caplog: pytest.LogCaptureFixture
+    rule: str, aws: FakeAws, caplog: pytest.LogCaptureFixture
 ) -> None:
     aws.prepare_rule(rule)
     with caplog.at_level(logging.DEBUG):
@@ -454,7 +465,7 @@ ENDPOINT = {"endpoint_url": "https://config.us-east-1.amazonaws.com"}
     ids=str,
 )
 def test_fault_that_lasts_is_awss_own_error_and_one_that_passes_is_not_noticed(
-    rule: str, fault: Any, calls: int, aws: Wire
+    rule: str, fault: Any, calls: int, aws: FakeAws
 ) -> None:
     aws.answers["PutEvaluations"] = [fault] * calls
     with pytest.raises(ClientError if isinstance(fault, str) else type(fault)):

@@ -4,7 +4,7 @@ import ast
 
 import pytest
 
-from scripts.stack import ROOT
+from scripts.template import ROOT
 from tests.conftest import RULES
 
 # Names and parameters as the guide's two programs have them, those in snake case.

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.conftest import Json, Wire, for_rules_with, load, read_sample
+from tests.conftest import FakeAws, JsonObject, for_rules_with, load, read_sample
 
 pytestmark = [pytest.mark.sdk, for_rules_with("get_client")]
 OWN_ACCOUNT, OTHER_ACCOUNT = "123456789012", "111122223333"
@@ -16,7 +16,7 @@ ROLE = "arn:aws:iam::{}:role/config/recorder"
 SERVICE_LINKED = "arn:aws-cn:iam::{}:role/aws-service-role/config.amazonaws.com/AWSServiceRole"
 
 
-def of_account(account_id: str, role: str = ROLE) -> Json:
+def of_account(account_id: str, role: str = ROLE) -> JsonObject:
     """Return what an event of the account says of its role."""
     return {"accountId": account_id, "executionRoleArn": role.format(account_id)}
 
@@ -34,7 +34,7 @@ def test_import_needs_no_region_and_no_credentials_and_builds_no_client(
 
 @pytest.mark.parametrize("mode", ["", "false", "FALSE"])
 def test_own_account_mode_keeps_one_client_of_each_service(
-    rule: str, mode: str, aws: Wire, monkeypatch: pytest.MonkeyPatch
+    rule: str, mode: str, aws: FakeAws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = load(rule, ASSUME_ROLE_MODE=mode, EXECUTION_ROLE_NAME="unused")
     assert module.ASSUME_ROLE_MODE is False, "a truth value, as in the guide"
@@ -55,7 +55,7 @@ def test_any_other_assume_role_mode_is_an_error_at_import(rule: str, mode: str) 
 
 @pytest.mark.parametrize("mode", ["true", "True"])
 def test_each_account_is_reported_with_its_own_role_assumed_once_for_each_service(
-    rule: str, mode: str, aws: Wire, monkeypatch: pytest.MonkeyPatch
+    rule: str, mode: str, aws: FakeAws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module, accounts = load(rule, ASSUME_ROLE_MODE=mode), [OTHER_ACCOUNT, OWN_ACCOUNT] * 3
     monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: 3600))
@@ -73,7 +73,7 @@ def test_each_account_is_reported_with_its_own_role_assumed_once_for_each_servic
 
 
 def test_assumed_credentials_serve_for_half_an_hour_at_most(
-    rule: str, aws: Wire, monkeypatch: pytest.MonkeyPatch
+    rule: str, aws: FakeAws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = load(rule, ASSUME_ROLE_MODE="true")
     for seconds, assumed in [(3600, 1), (5399.9, 1), (5400, 2)]:
@@ -82,7 +82,7 @@ def test_assumed_credentials_serve_for_half_an_hour_at_most(
         assert aws.operations == ["AssumeRole"] * assumed
 
 
-def test_call_that_is_retried_to_its_end_takes_under_a_minute(rule: str, aws: Wire) -> None:
+def test_call_that_is_retried_to_its_end_takes_under_a_minute(rule: str, aws: FakeAws) -> None:
     module = load(rule)
     config = module.CLIENT_CONFIG
     for role_arn in ("", ROLE.format(OTHER_ACCOUNT)):
@@ -98,7 +98,7 @@ def test_call_that_is_retried_to_its_end_takes_under_a_minute(rule: str, aws: Wi
     ("role", "prefix"), [(ROLE, "arn:aws:iam"), (SERVICE_LINKED, "arn:aws-cn:iam")]
 )
 def test_execution_role_name_replaces_the_events_role(
-    rule: str, role: str, prefix: str, aws: Wire
+    rule: str, role: str, prefix: str, aws: FakeAws
 ) -> None:
     module = load(rule, ASSUME_ROLE_MODE="true", EXECUTION_ROLE_NAME="team/Evaluator")
     module.get_client("config", of_account(OTHER_ACCOUNT, role))
@@ -119,7 +119,7 @@ def test_execution_role_name_replaces_the_events_role(
     ids=["no role", "not a role", "a service-linked role"],
 )
 def test_role_that_cannot_be_assumed_is_an_error_before_any_call(
-    rule: str, role_arn: Any, expected: str, aws: Wire
+    rule: str, role_arn: Any, expected: str, aws: FakeAws
 ) -> None:
     module = load(rule, ASSUME_ROLE_MODE="true")
     with pytest.raises(ValueError, match=f"^executionRoleArn must be {expected}\\.$"):
@@ -145,7 +145,7 @@ def test_role_that_cannot_be_assumed_is_an_error_before_any_call(
     ids=["denied", "denied by another code", "any other error"],
 )
 def test_failed_assume_role_names_neither_arn_nor_account(
-    rule: str, answer: str, code: str, message: str, aws: Wire, caplog: pytest.LogCaptureFixture
+    rule: str, answer: str, code: str, message: str, aws: FakeAws, caplog: pytest.LogCaptureFixture
 ) -> None:
     aws.answers["AssumeRole"] = [answer]
     with caplog.at_level(logging.INFO), pytest.raises(ClientError) as caught:

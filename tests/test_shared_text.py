@@ -4,15 +4,15 @@ import ast
 
 import pytest
 
-from scripts.stack import ROOT
+from scripts.template import ROOT
 from tests.conftest import RULES
 
 
 def read_above_the_marker(rule: str) -> dict[str, str]:
     """Return the text of the functions and constants above the marker, by name."""
-    source, marker, _ = (ROOT / rule / "app.py").read_text().partition("\n# --- Above: ")
+    source, marker, _ = (ROOT / rule / "app.py").read_text().partition("\n# ----- This rule")
     if not marker or "\ndef report_evaluations(" not in source:
-        pytest.fail(f"{rule}/app.py needs a line '# --- Above: …' after report_evaluations.")
+        pytest.fail(f"{rule}/app.py needs a line '# ----- This rule…' after report_evaluations.")
     found = {}
     for each in ast.parse(source).body:
         names = [each.name] if isinstance(each, ast.FunctionDef) else []

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from scripts import preview
-from scripts.exports import Record
-from scripts.local_aws import invoke, start_local_aws
-from scripts.run_events import list_events
-from scripts.stack import ROOT, load_template, read_rule
-from tests.conftest import RULES, Json, Project, make_snapshot, make_volume, read_event
-from tests.test_exports import make_history, name_as_api
+from scripts.local_aws import run_rule, start_local_aws
+from scripts.preview import __main__ as preview
+from scripts.preview.record import Record
+from scripts.run_events import list_sample_events
+from scripts.template import ROOT, load_template, read_rule
+from tests.conftest import RULES, JsonObject, Project, make_snapshot, make_volume, read_event
+from tests.scripts.test_preview_files import make_history, name_as_api
 
 NEEDS_SNAPSHOT = (
     "volumes: needs a configuration snapshot: a part of an account would certify the whole."
@@ -293,7 +293,7 @@ def test_query_of_the_readme_gives_every_field_that_the_rule_needs(
     rule: str, tmp_path: Path
 ) -> None:
     (query,) = re.findall(r"SELECT (.+?) WHERE", README)
-    for path in list_events(rule):
+    for path in list_sample_events(rule):
         event = read_event(rule, path.stem)
         content = json.loads(event["invokingEvent"])
         item = content.get("configurationItem", {})
@@ -304,8 +304,8 @@ def test_query_of_the_readme_gives_every_field_that_the_rule_needs(
             exported.write_text(json.dumps({"Results": [json.dumps(selected)]}))
             (content["configurationItem"],) = Record([exported], None).list_changes([])
             with start_local_aws() as aws:
-                expected = invoke(rule, event, aws)
-                found = invoke(rule, {**event, "invokingEvent": json.dumps(content)}, aws)
+                expected = run_rule(rule, event, aws)
+                found = run_rule(rule, {**event, "invokingEvent": json.dumps(content)}, aws)
             assert found.evaluations == expected.evaluations != []
 
 
@@ -318,7 +318,7 @@ def test_readme_shows_what_a_preview_of_the_sample_instances_prints(
         pytest.skip(f"the rule {rule} was removed")
     cases = ("compliant", "non_compliant", "left_scope")
     contents = [json.loads(read_event(rule, case)["invokingEvent"]) for case in cases]
-    items: list[Json] = [each["configurationItem"] for each in contents]
+    items: list[JsonObject] = [each["configurationItem"] for each in contents]
     (tmp_path / "snapshot.json").write_text(json.dumps(make_snapshot(*items)))
     _, lines = run(tmp_path, "--rule", rule, "--parameters", parameters)
     assert lines == output.splitlines()

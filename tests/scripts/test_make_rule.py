@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from scripts import make_rule
-from scripts.stack import list_rules, load_template
+from scripts.template import list_rules, load_template
 from tests import conftest
 from tests.conftest import RULES, Project, run_module
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-Json = dict[str, Any]
+JsonObject = dict[str, Any]
 ROOT = Path(__file__).parent.parent
 
 
@@ -17,7 +17,7 @@ class TemplateLoader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML ships no 
     """Reads CloudFormation's short forms as its long ones: !Ref Name is {"Ref": "Name"}."""
 
 
-def construct_function(loader: TemplateLoader, name: str, node: yaml.Node) -> Json:
+def construct_function(loader: TemplateLoader, name: str, node: yaml.Node) -> JsonObject:
     """Return the long form of an intrinsic function."""
     if isinstance(node, yaml.ScalarNode):
         text = loader.construct_scalar(node)
@@ -33,9 +33,9 @@ TemplateLoader.add_multi_constructor("!", construct_function)
 
 
 @cache
-def load_template() -> Json:
+def load_template() -> JsonObject:
     """Return the template as written, its functions in their long forms."""
-    template: Json = yaml.load((ROOT / "template.yaml").read_text(), TemplateLoader)  # noqa: S506
+    template: JsonObject = yaml.load((ROOT / "template.yaml").read_text(), TemplateLoader)  # noqa: S506
     return template
 
 
@@ -57,7 +57,7 @@ class ConfigRule:
 
     name: str
     message_types: list[str]
-    scope: Json
+    scope: JsonObject
     resource_types: list[str]  # of the scope; none means any type
     parameters: dict[str, str]
     optional: set[str]  # the parameters that are absent when they are empty
@@ -93,7 +93,7 @@ def read_rule(rule: str, parameters: dict[str, str] | None = None) -> ConfigRule
     return ConfigRule(rule, message_types, scope, resource_types, given, optional)
 
 
-def find_optional(value: Any) -> Json | None:
+def find_optional(value: Any) -> JsonObject | None:
     """Return the !Ref of a value that is left out if the stack's parameter is empty."""
     if not isinstance(value, dict) or "Fn::If" not in value:
         return None
@@ -126,7 +126,7 @@ def parse_parameters(text: str) -> dict[str, str]:
     return parameters
 
 
-def accepts(parameter: Json, value: str) -> bool:
+def accepts(parameter: JsonObject, value: str) -> bool:
     """Return whether a parameter of the template accepts the value."""
     if "AllowedValues" in parameter:
         return value in [str(each) for each in parameter["AllowedValues"]]

@@ -1,0 +1,77 @@
+"""Print what the rules would report of recorded configuration that AWS Config exported."""
+
+import argparse
+from pathlib import Path
+
+from scripts.command_line import run_command
+from scripts.local_aws import clean_environment
+from scripts.preview.evaluation import Row, preview
+from scripts.preview.files import FORMS
+from scripts.preview.record import Record
+from scripts.preview.report import print_preview, write_csv
+from scripts.run_events import choose_rules
+from scripts.template import ConfigRule, parse_parameters, read_rule
+
+
+def parse_arguments(arguments: list[str] | None) -> tuple[argparse.Namespace, list[ConfigRule]]:
+    """Return the command's arguments, and the rules with the parameters that they give."""
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.preview",
+        description="Print what the rules would report of configuration that AWS Config exported.",
+        epilog="Exit code: 0; 1 an error; 2 usage; 3 NON_COMPLIANT, with --fail.",
+    )
+    parser.add_argument("items", nargs="+", type=Path, help=f"files, or folders of them: {FORMS}")
+    parser.add_argument("--rule", help="a rule's folder; without it, all rules")
+    parser.add_argument("--parameters", default="", help="as for sam deploy: 'Key=Value Key=Value'")
+    parser.add_argument("--all", action="store_true", help="list every result")
+    parser.add_argument("--csv", type=Path, help="write every result to this file")
+    parser.add_argument("--fail", action="store_true", help="end with 3 if one is NON_COMPLIANT")
+    chosen = parser.parse_args(arguments)
+    try:
+        parameters = parse_parameters(chosen.parameters)
+        return chosen, [read_rule(name, parameters) for name in choose_rules(chosen.rule)]
+    except ValueError as ex:
+        parser.error(str(ex))
+
+
+def find_types(rules: list[ConfigRule]) -> set[str] | None:
+    """Return the types in the scopes of the change-triggered rules; None if that is any type.
+
+    ValueError: a scope that an export does not tell, as one by tag.
+    """
+    triggered = [rule for rule in rules if not rule.is_periodic]
+    for rule in triggered:
+        if unknown := rule.scope.keys() - {"ComplianceResourceTypes"}:
+            raise ValueError(f"template.yaml: the scope of {rule.name} has {', '.join(unknown)}.")
+    if not all(rule.resource_types for rule in triggered):
+        return None
+    return {each for rule in triggered for each in rule.resource_types}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Preview the rules; return the exit code."""
+    clean_environment()
+    chosen, rules = parse_arguments(arguments)
+    if chosen.csv:
+        chosen.csv.write_text("")  # before the work begins: it may not be writable
+    record = Record(chosen.items, find_types(rules))
+    print("".join(f"{note}\n" for note in record.list_notes()), end="")
+    rows: list[Row] = []
+    for rule in rules:
+        found, note = preview(rule, record)
+        print("\n" if rows else "", end="")
+        if found:
+            print_preview(rule, found, note, show_all=chosen.all)
+        else:
+            print(f"{rule.name}: {note}.")
+        rows += found
+    if chosen.csv:
+        write_csv(chosen.csv, rows)
+    results = {row.compliance_type for row in rows}
+    if "ERROR" in results or not results:
+        return 1
+    return 3 if chosen.fail and "NON_COMPLIANT" in results else 0
+
+
+if __name__ == "__main__":
+    run_command("python -m scripts.preview", main)
