@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from scripts.template import accepts, load_template
-from tests.conftest import ABSENT, FakeAws, edit, load, read_event
+from tests.helpers import ABSENT, FakeAws, load, read_event, with_changes
 
 RULE = "desired_instance_type"
 
@@ -62,7 +62,7 @@ def test_oversized_notification_is_reported_from_the_item_that_was_evaluated(aws
 
 def test_deleted_resource_needs_no_configuration_and_no_parameter(aws: FakeAws) -> None:
     changes = {"configurationItem.configuration": ABSENT}
-    event = edit(read_event(RULE, "deleted"), "invokingEvent", changes)
+    event = with_changes(read_event(RULE, "deleted"), "invokingEvent", changes)
     del event["ruleParameters"]
     (evaluation,) = load(RULE).lambda_handler(event, None)
     assert evaluation["ComplianceType"] == "NOT_APPLICABLE"
@@ -71,7 +71,7 @@ def test_deleted_resource_needs_no_configuration_and_no_parameter(aws: FakeAws) 
 @pytest.mark.parametrize("status", [ABSENT, 5], ids=["absent", "no text"])
 def test_status_is_required(status: Any, aws: FakeAws) -> None:
     changes = {"configurationItem.configurationItemStatus": status}
-    event = edit(read_event(RULE, "compliant"), "invokingEvent", changes)
+    event = with_changes(read_event(RULE, "compliant"), "invokingEvent", changes)
     with pytest.raises(ValueError, match="configurationItemStatus must be a non-empty"):
         load(RULE).lambda_handler(event, None)
     assert aws.requests == []

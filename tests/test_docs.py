@@ -11,7 +11,7 @@ import pytest
 from botocore import xform_name
 
 from scripts.template import ROOT, load_template
-from tests.conftest import SAM_PYTHON, needs_sam
+from tests.helpers import SAM_PYTHON, needs_sam
 
 PATHS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 DOCUMENTS = {str(path.relative_to(ROOT)): path.read_text() for path in PATHS}

@@ -8,8 +8,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from scripts.template import accepts, load_template
-from tests.conftest import ABSENT, FakeAws, JsonObject, edit, load, read_event
+from scripts.template import JsonObject, accepts, load_template
+from tests.helpers import ABSENT, FakeAws, load, read_event, with_changes
 
 RULE = "resource_count_limit"
 INSTANCE = "AWS::EC2::Instance"
@@ -22,7 +22,7 @@ LIST, PUT = "ListDiscoveredResources", "PutEvaluations"
 
 def with_parameters(**parameters: Any) -> JsonObject:
     """Return a sample event with other rule parameters."""
-    return edit(read_event(RULE, "within_limit"), "ruleParameters", parameters)
+    return with_changes(read_event(RULE, "within_limit"), "ruleParameters", parameters)
 
 
 def record_instances(aws: FakeAws, number: int) -> None:
@@ -78,7 +78,7 @@ def test_short_and_empty_pages_are_followed(aws: FakeAws) -> None:
     pages: list[JsonObject] = [{"resourceIdentifiers": [{}] * size} for size in sizes]
     for number, page in enumerate(pages[:-1]):
         page["nextToken"] = str(number)
-    aws.answers[LIST] = [*pages]
+    aws.canned_answers[LIST] = [*pages]
     client = boto3.client("config")
     assert load(RULE).count_resource_types(INSTANCE, "", 0, client, 44) == 44
     tokens = [call.parameters.get("nextToken") for call in aws.requests]
@@ -107,7 +107,7 @@ def let_record(**group: Any) -> Any:
 
     def narrow(aws: FakeAws) -> None:
         recorder = {"name": "default", "recordingGroup": group}
-        aws.answers[RECORDER] = [{"ConfigurationRecorders": [recorder]}]
+        aws.canned_answers[RECORDER] = [{"ConfigurationRecorders": [recorder]}]
 
     return narrow
 
@@ -254,7 +254,9 @@ def test_stack_accepts_types_and_whole_numbers_alone(name: str, value: str, acce
         ),
         ({**with_parameters(), "accountId": ""}, "accountId must be a non-empty string, not ''"),
         (
-            edit(with_parameters(), "invokingEvent", {"messageType": "ConfigurationSnapshot"}),
+            with_changes(
+                with_parameters(), "invokingEvent", {"messageType": "ConfigurationSnapshot"}
+            ),
             "messageType must be ScheduledNotification, not 'ConfigurationSnapshot'",
         ),
     ],
@@ -274,7 +276,7 @@ def test_invalid_event_is_an_error_before_any_call(
 
 def test_error_in_the_middle_of_a_count_reports_nothing(aws: FakeAws) -> None:
     first = {"resourceIdentifiers": [{}] * 100, "nextToken": "1"}
-    aws.answers[LIST] = [first, "ExpiredTokenException: The security token is expired"]
+    aws.canned_answers[LIST] = [first, "ExpiredTokenException: The security token is expired"]
     with pytest.raises(ClientError, match="ExpiredTokenException"):
         load(RULE).lambda_handler(with_parameters(maxCount="300"), None)
     assert aws.evaluations == []
