@@ -1,12 +1,7 @@
 """template.yaml and organization.json: what is deployed for every rule, as SAM translates it."""
 
-import ast
 import json
 import re
-import subprocess
-import sys
-from copy import deepcopy
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -15,17 +10,14 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.core import set_initial_no_auth_action_count
 
-from scripts import organization
 from scripts.organization import translate
 from scripts.run_events import list_sample_events
-from scripts.template import ROOT, JsonObject, accepts, get_name, load_template, read_rule
-from tests.helpers import RULES, FakeAws, every_rule, load, read_event, read_sample
+from scripts.template import JsonObject, accepts, get_name, load_template, read_rule
+from tests.helpers import FakeAws, every_rule, load, read_event, read_sample
 
 TEMPLATE = load_template()
 TRANSLATED = translate()
 IN = "In template.yaml"
-CONFIG = botocore.session.get_session().get_service_model("config")
-RESOURCE_TYPES = CONFIG.shape_for("ResourceType").enum
 
 
 def get_properties(rule: str, suffix: str) -> JsonObject:
@@ -37,44 +29,6 @@ def get_properties(rule: str, suffix: str) -> JsonObject:
 
 
 # The rules and their functions
-
-
-@every_rule
-def test_rule_has_its_function_which_config_of_this_account_alone_may_invoke(rule: str) -> None:
-    name = get_name(rule)
-    function = TEMPLATE["Resources"].get(f"{name}Function", {"Properties": {}})["Properties"]
-    assert function.get("CodeUri", "").strip("/") == rule, (
-        f"{IN} {name}Function needs CodeUri: {rule}/."
-    )
-    arn = {"Fn::GetAtt": [f"{name}Function", "Arn"]}
-    source, permission = get_properties(rule, "Rule")["Source"], get_properties(rule, "Permission")
-    needs = f"must be !GetAtt {name}Function.Arn in template.yaml."
-    assert source.get("SourceIdentifier") == arn, f"SourceIdentifier of {name}Rule {needs}"
-    assert permission.get("FunctionName") == arn, f"FunctionName of {name}Permission {needs}"
-    who = permission.get("Principal"), permission.get("SourceAccount")
-    assert who == ("config.amazonaws.com", {"Ref": "AWS::AccountId"}), (
-        f"{IN} {name}Permission needs Principal: config.amazonaws.com and SourceAccount: "
-        "!Ref AWS::AccountId, or others may invoke the function."
-    )
-    waits_for = TRANSLATED["Resources"][f"{name}Rule"].get("DependsOn", [])
-    needed = [f"{name}Permission", f"{name}FunctionEventInvokeConfig"]
-    assert set(needed) <= set(waits_for), f"{IN} {name}Rule needs DependsOn: [{', '.join(needed)}]."
-
-
-@every_rule
-def test_rule_is_invoked_by_every_message_of_its_trigger_and_for_its_types_alone(rule: str) -> None:
-    configured, name = read_rule(rule), f"{get_name(rule)}Rule"
-    if configured.is_periodic:
-        wrong = set(configured.message_types) - {"ScheduledNotification"}
-        assert not wrong, f"{IN} {name} is periodic: remove {wrong} from its SourceDetails."
-        assert not configured.scope, f"{IN} {name} is periodic: remove its Scope."
-        return
-    change = "ConfigurationItemChangeNotification"
-    assert set(configured.message_types) == {change, f"Oversized{change}"}, (
-        f"{IN} SourceDetails of {name} must have the MessageTypes {change} and Oversized{change}, "
-        "or ScheduledNotification."
-    )
-    assert configured.scope, f"{IN} {name} needs a Scope, or every type of resource invokes it."
 
 
 TOPIC = ["arn", {"Ref": "AWS::Partition"}, "sns", {"Ref": "AWS::Region"}, {"Ref": "AlarmTopic"}]
@@ -262,36 +216,6 @@ def test_topic_and_concurrency_are_given_in_their_form_or_not_at_all(
         assert accepts(TEMPLATE["Parameters"][name], value) is accepted
 
 
-# What a rule of one's own has to say itself
-
-
-def get_descriptions(rule: str) -> list[str]:
-    card = str(ast.get_docstring(ast.parse((ROOT / rule / "app.py").read_text())))
-    texts = [get_properties(rule, each).get("Description", "") for each in ("Function", "Rule")]
-    return [*texts, card.partition("\n")[0]]
-
-
-WHERE = ["Description of the function", "Description of the rule", "first line of app.py"]
-
-
-@pytest.mark.parametrize("number", [0, 1, 2], ids=WHERE)
-def test_no_two_rules_share_a_description(number: int) -> None:
-    rules: dict[str, list[str]] = {}
-    for rule in RULES:
-        rules.setdefault(get_descriptions(rule)[number], []).append(rule)
-    shared = {text: names for text, names in rules.items() if len(names) > 1}
-    assert not shared, f"{WHERE[number]}: say what the new rule is about, not as in {shared}."
-
-
-@every_rule
-def test_every_parameter_of_the_template_is_read(rule: str) -> None:
-    _, _, own = (ROOT / rule / "app.py").read_text().partition("# ----- This rule")
-    configured = read_rule(rule)
-    names = configured.parameters.keys() | configured.optional
-    unread = [name for name in sorted(names) if f'"{name}"' not in own]
-    assert not unread, f"{rule}/app.py must read {unread}, or remove it from InputParameters."
-
-
 @every_rule
 def test_default_parameters_of_the_template_are_accepted(rule: str, aws: FakeAws) -> None:
     aws.prepare_rule(rule)
@@ -305,52 +229,6 @@ def test_default_parameters_of_the_template_are_accepted(rule: str, aws: FakeAws
     assert not problem, (
         f"{IN} give {get_name(rule)}Rule a default that is accepted, {fix}. {problem}"
     )
-
-
-# Sample events
-
-
-@pytest.mark.parametrize(
-    ("rule", "case"), [(rule, path.stem) for rule in RULES for path in list_sample_events(rule)]
-)
-def test_sample_event_fits_the_template(rule: str, case: str) -> None:
-    event = read_event(rule, case)
-    configured, content = read_rule(rule), json.loads(event["invokingEvent"])
-    path, names = f"events/{rule}/{case}.json", list(configured.parameters)
-    token = event.get("resultToken")
-    assert token == "TESTMODE", f"{path}: resultToken must be TESTMODE, a dry run."
-    given, optional = set(json.loads(event.get("ruleParameters", "{}"))), configured.optional
-    assert given | optional == {*names} | optional, (
-        f"{path}: ruleParameters must have {sorted({*names} - optional)}, and may have "
-        f"{sorted(optional)}: the InputParameters of template.yaml."
-    )
-    item = content.get("configurationItem") or content.get("configurationItemSummary")
-    if item and (types := configured.resource_types):
-        assert item["resourceType"] in types, f"{path}: resourceType must be one of the scope's."
-
-
-@every_rule
-def test_sample_events_show_every_compliance_type(rule: str, aws: FakeAws) -> None:
-    aws.prepare_rule(rule)
-    events = [read_event(rule, path.stem) for path in list_sample_events(rule)]
-    answers = [load(rule).lambda_handler(event, None) for event in events]
-    assert None not in answers, (
-        f"{rule}/app.py: lambda_handler must return report_evaluations(...)."
-    )
-    evaluations = [evaluation for answer in answers for evaluation in answer]
-    expected = {"COMPLIANT", "NON_COMPLIANT"}
-    if not read_rule(rule).is_periodic:
-        expected.add("NOT_APPLICABLE")
-        oversized = [event for event in events if "Oversized" in event["invokingEvent"]]
-        assert oversized, f"events/{rule}/ has no oversized notification."
-    silent = [each for each in evaluations if not each.get("Annotation")]
-    assert not silent, f"{rule}/app.py reports without an annotation: say why in a sentence."
-    known = {*RESOURCE_TYPES, "AWS::::Account"}
-    reported = {each["ComplianceResourceType"] for each in evaluations}
-    unknown = [each for each in reported if each.startswith("AWS::") and each not in known]
-    assert not unknown, f"{rule}/app.py reports {unknown}, which is no resource type of AWS Config."
-    missing = expected - {evaluation["ComplianceType"] for evaluation in evaluations}
-    assert not missing, f"events/{rule}/ has no event that is {' or '.join(missing)}."
 
 
 @every_rule
@@ -370,68 +248,3 @@ def test_error_of_any_call_is_raised_and_nothing_is_reported(rule: str, aws: Fak
             else:
                 pytest.fail(f"{rule}/app.py swallows an error of {operation}: let it be raised.")
             assert aws.evaluations == [], f"{rule}/app.py reports after an error of {operation}."
-
-
-# Every account of an organization
-
-
-def test_stackset_gets_plain_cloudformation_with_the_code_inside() -> None:
-    assert "Transform" not in TRANSLATED
-    for rule in RULES:
-        function = get_properties(rule, "Function")
-        assert function["Code"] == {"ZipFile": (ROOT / rule / "app.py").read_text()}
-        assert function["Handler"] == "index.lambda_handler"
-
-
-def test_stackset_is_of_no_partition_and_leaves_the_parameters_open() -> None:
-    resources = deepcopy(TRANSLATED["Resources"])
-    for rule in RULES:
-        del resources[f"{get_name(rule)}Function"]["Properties"]["Code"]
-    assert "arn:aws:" not in json.dumps(resources), f"{IN} write arn:${{AWS::Partition}}: in ARNs."
-    text = json.dumps(TRANSLATED)
-    unused = [name for name in TEMPLATE["Parameters"] if f'{{"Ref": "{name}"}}' not in text]
-    assert not unused, f"{IN} use the parameters {unused}, or remove them."
-
-
-def test_written_file_is_accepted_by_the_linter_for_all_regions(
-    project_copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(organization, "ROOT", project_copy)
-    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
-        monkeypatch.setenv(name, "cn-north-1")  # of no effect
-    organization.main()
-    printed = capsys.readouterr().out
-    assert re.match(r"Wrote organization\.json: [0-9,]+ bytes\.\n", printed)
-    assert json.loads((project_copy / "organization.json").read_text()) == TRANSLATED
-    lint = "from cfnlint.runner import main; main()"
-    command = [sys.executable, "-c", lint, "--regions=ALL_REGIONS", "--", "organization.json"]
-    linted = subprocess.run(command, cwd=project_copy, capture_output=True, text=True, check=False)
-    assert linted.returncode == 0, linted.stdout
-
-
-@pytest.mark.parametrize(
-    ("size", "code", "message"),
-    [
-        (60_000, 0, "Over 51,200 bytes: upload it to S3, and use --template-url"),
-        (1_000_000, 1, "make organization: CloudFormation accepts at most 1 MB"),
-    ],
-)
-def test_file_too_large_for_a_template_body_says_so(
-    size: int,
-    code: int,
-    message: str,
-    project_copy: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setattr(organization, "ROOT", project_copy)
-    with (project_copy / RULES[0] / "app.py").open("a") as file:
-        file.write("#" * size)
-    said, ended = "", 0
-    try:
-        organization.main()
-    except SystemExit as ex:  # Python prints the text and ends with 1
-        said, ended = str(ex.code), 1
-    assert ended == code
-    assert message in said + capsys.readouterr().out
-    assert (project_copy / "organization.json").stat().st_size > size

@@ -59,6 +59,12 @@ class Project:
         path.write_text(content if isinstance(content, str) else json.dumps(content))
         return path
 
+    def replace(self, name: str, old: str, new: str) -> None:
+        """Replace a text that the file has; without one, write the file anew."""
+        before = (self.root / name).read_text() if old else ""
+        assert old in before, f"{name} has no {old!r}"
+        self.write(name, before.replace(old, new, 1) if old else new)
+
     def write_size_event(self, name: str, size: int) -> Path:
         """Write an event of a volume, its JSON texts as plain objects."""
         change = {"messageType": "ConfigurationItemChangeNotification"}

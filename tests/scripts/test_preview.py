@@ -176,7 +176,7 @@ def test_same_error_is_shown_once_with_its_place_in_the_rule(project: Project, r
     assert code == 1
     assert lines[5:] == [
         "ERROR           vol-0  and 2 more  KeyError: 'size'",
-        '      File "sizes/app.py", line 14, in lambda_handler',
+        '      File "sizes/app.py", line 46, in lambda_handler',
         '        size = item["configuration"]["size"]',
         "sizes: 1 evaluation: 1 compliant, 0 non-compliant, 0 not applicable, 3 errors",
     ]

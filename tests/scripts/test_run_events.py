@@ -44,14 +44,20 @@ def test_events_are_shown_with_result_resource_calls_and_annotation(
     code, printed = run()
     assert code == 0
     assert printed.splitlines() == [
-        "sizes/large    NON_COMPLIANT   vol-1  PutEvaluations",
-        "    Size 9, limit 3.",
-        "sizes/small    COMPLIANT       vol-1  PutEvaluations",
+        "sizes/deleted     NOT_APPLICABLE  vol-1  PutEvaluations",
+        "    The volume is deleted.",
+        "sizes/large       NON_COMPLIANT   vol-1  PutEvaluations",
+        "    Size 9, limit 3. Ask ann.",
+        "sizes/oversized   COMPLIANT       vol-2  GetResourceConfigHistory, PutEvaluations",
+        "    Size 2, limit 3.",
+        "sizes/small       COMPLIANT       vol-1  PutEvaluations",
         "    Size 1, limit 3.",
-        "volumes/count  COMPLIANT       123456789012  ListDiscoveredResources, PutEvaluations",
+        "volumes/count     COMPLIANT       123456789012  ListDiscoveredResources, PutEvaluations",
+        "    Volumes: 2.",
+        "volumes/too_many  NON_COMPLIANT   123456789012  ListDiscoveredResources, PutEvaluations",
         "    Volumes: 2.",
         "",
-        "3 events: 2 compliant, 1 non-compliant, 0 not applicable, 0 errors",
+        "6 events: 3 compliant, 2 non-compliant, 1 not applicable, 0 errors",
     ]
 
 
@@ -221,7 +227,7 @@ def test_list_that_is_filtered_is_an_error_and_no_wrong_answer(project: Project,
 
 def test_log_is_shown_on_request(project: Project, run: Any) -> None:
     _, printed = run(project.root / "events/sizes/small.json", "--log")
-    assert '\n    | measured\n    | INFO found {"size": 1}\n' in printed
+    assert '\n    | measured\n    | INFO found {"size": 1, "unit": "GiB"}\n' in printed
     assert "| " not in run()[1]
 
 
