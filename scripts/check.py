@@ -211,10 +211,14 @@ def check_files(rule: str) -> Iterator[str]:
         yield f"There is no event in events/{rule}/: write one for each result."
 
 
-def check_readme_link(rule: str) -> Iterator[str]:
-    """Ask for a link to the rule in the README."""
-    if f"]({rule}/app.py)" not in (ROOT / "README.md").read_text():
-        yield f"README.md has no link to {rule}/app.py: add the rule to the list of rules."
+def check_readme_links(_rules: list[str]) -> Iterator[str]:
+    """Ask for a link to each rule in the README."""
+    linked = set(re.findall(r"\]\((\w+)/app\.py\)", (ROOT / "README.md").read_text()))
+    rules = set(list_rules())
+    for rule in sorted(rules - linked):
+        yield f"README.md has no link to {rule}/app.py: add a row to the table of rules."
+    for rule in sorted(linked - rules):
+        yield f"README.md: remove the row of {rule}/app.py, which does not exist."
 
 
 def check_readme_parameters(_rules: list[str]) -> Iterator[str]:
@@ -460,6 +464,7 @@ CHECKS_OF_ALL_RULES: tuple[Callable[[list[str]], Iterable[str]], ...] = (
     check_rule_names,
     check_outputs,
     check_version,
+    check_readme_links,
     check_readme_parameters,
 )
 CHECKS_OF_ONE_RULE: tuple[Callable[[str], Iterable[str]], ...] = (
@@ -468,7 +473,6 @@ CHECKS_OF_ONE_RULE: tuple[Callable[[str], Iterable[str]], ...] = (
     check_imports,
     check_docstring,
     check_parameters_are_read,
-    check_readme_link,
     check_resources,
     check_trigger,
     check_events,

@@ -78,9 +78,7 @@ def ask(address: str, event: Any) -> Any:
 @needs_sam
 @pytest.mark.skipif(sys.platform != "linux", reason="SAM CLI's Lambda emulator is a Linux binary")
 @pytest.mark.parametrize("rule", RULES)
-def test_built_function_answers_the_sample_events_as_in_make_run(
-    rule: str, aws: FakeAws, built: Path
-) -> None:
+def test_built_function_answers_as_in_make_run(rule: str, aws: FakeAws, built: Path) -> None:
     aws.prepare_rule(rule)
     name = f"{get_name(rule)}Function"
     template = load_template()

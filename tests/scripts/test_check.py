@@ -196,10 +196,17 @@ ONE_FILE = "because a rule is one app.py, which needs only what Lambda has."
         ),
         pytest.param(
             "README.md",
-            "- [sizes](sizes/app.py)\n",
+            "| [`sizes`](sizes/app.py) | No volume is too large. |\n",
             "",
-            "README.md has no link to sizes/app.py: add the rule to the list of rules.",
+            "README.md has no link to sizes/app.py: add a row to the table of rules.",
             id="no link in the README",
+        ),
+        pytest.param(
+            "README.md",
+            "| [`sizes`]",
+            "| [`other`](other/app.py) | Something else. |\n| [`sizes`]",
+            "README.md: remove the row of other/app.py, which does not exist.",
+            id="a link to a rule that was removed",
         ),
         pytest.param(
             "README.md",
@@ -331,10 +338,10 @@ ONE_FILE = "because a rule is one app.py, which needs only what Lambda has."
         ),
         pytest.param(
             TEMPLATE,
-            "ConfigRuleName: volumes",
-            "ConfigRuleName: sizes",
-            "template.yaml: VolumesRule has the ConfigRuleName of SizesRule, sizes: give it "
-            "another.",
+            "ConfigRuleName: !Sub ${RuleNamePrefix}volumes",
+            "ConfigRuleName: config-rules-sizes",
+            "template.yaml: VolumesRule has the ConfigRuleName of SizesRule, config-rules-sizes: "
+            "give it another.",
             id="the name of another rule",
         ),
         # Sample events
@@ -392,18 +399,11 @@ ONE_FILE = "because a rule is one app.py, which needs only what Lambda has."
         ),
         pytest.param(
             EVENT,
+            '"configRuleName": "config-rules-sizes"',
             '"configRuleName": "sizes"',
-            '"configRuleName": "volumes"',
-            f"{EVENT}: configRuleName must be sizes, the ConfigRuleName in template.yaml.",
-            id="the name of another rule in an event",
-        ),
-        pytest.param(
-            TEMPLATE,
-            "ConfigRuleName: sizes",
-            "ConfigRuleName: !Sub ${Limit}-sizes-${AWS::Region}",
-            f"{EVENT}: configRuleName must be 3-sizes-${{AWS::Region}}, the ConfigRuleName in "
+            f"{EVENT}: configRuleName must be config-rules-sizes, the ConfigRuleName in "
             "template.yaml.",
-            id="a name with a prefix",
+            id="the name of another rule in an event",
         ),
         pytest.param(
             "events/sizes/state.py",
@@ -482,5 +482,5 @@ def remove(path: Path) -> None:
 
 def test_name_that_aws_chooses_is_not_compared(project: Project) -> None:
     for name in ("sizes", "volumes"):
-        project.replace(TEMPLATE, f"      ConfigRuleName: {name}\n", "")
+        project.replace(TEMPLATE, f"      ConfigRuleName: !Sub ${{RuleNamePrefix}}{name}\n", "")
     assert find_problems(project) == []

@@ -25,7 +25,7 @@ def test_stackset_gets_plain_cloudformation_with_the_code_inside() -> None:
         assert function["Handler"] == "index.lambda_handler"
 
 
-def test_stackset_is_of_no_partition_and_leaves_the_parameters_open() -> None:
+def test_stackset_has_no_partition_and_uses_every_parameter() -> None:
     resources = deepcopy(TRANSLATED["Resources"])
     for rule in RULES:
         del resources[f"{get_name(rule)}Function"]["Properties"]["Code"]

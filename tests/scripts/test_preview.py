@@ -148,11 +148,12 @@ def test_optional_parameter_is_absent_when_it_is_empty(project: Project) -> None
     [
         (
             ["--parameters", "Size=9"],
-            "PARAMETERS must be Key=Value of Limit, Frequency, Owner, not 'Size=9'.",
+            "PARAMETERS must be Key=Value of Limit, Frequency, Owner, RuleNamePrefix, "
+            "not 'Size=9'.",
         ),
         (
             ["--parameters", "Limit"],
-            "PARAMETERS must be Key=Value of Limit, Frequency, Owner, not 'Limit'.",
+            "PARAMETERS must be Key=Value of Limit, Frequency, Owner, RuleNamePrefix, not 'Limit'.",
         ),
         (["--parameters", "Limit=ten"], "The template does not accept 'Limit=ten'. Give a number."),
         (["--parameters", "Frequency=Daily"], "The template does not accept 'Frequency=Daily'."),

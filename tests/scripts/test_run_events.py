@@ -181,9 +181,7 @@ def test_terminal_has_colours_and_no_color_is_plain(
     assert run()[1] == plain
 
 
-def test_ten_results_of_an_event_are_listed_or_all_and_its_calls_once(
-    project: Project, run: Any
-) -> None:
+def test_ten_results_are_listed_unless_all_are_asked_for(project: Project, run: Any) -> None:
     app = (project.root / "sizes/app.py").read_text()
     project.write(
         "sizes/app.py", app.replace("Evaluations=[evaluation]", "Evaluations=[evaluation] * 12")
@@ -216,7 +214,7 @@ def test_make_passes_what_is_typed_to_the_command(given: list[str], passed: str)
     assert passed in " ".join(printed.split())
 
 
-def test_list_that_is_filtered_is_an_error_and_no_wrong_answer(project: Project, run: Any) -> None:
+def test_filtered_list_is_an_error(project: Project, run: Any) -> None:
     app = (project.root / "volumes/app.py").read_text()
     project.write(
         "volumes/app.py", app.replace("(resourceType=", "(resourceIds=['v'], resourceType=")
