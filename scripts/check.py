@@ -5,6 +5,7 @@ write a function like those below and name it in CHECKS_OF_ALL_RULES or CHECKS_O
 """
 
 import ast
+import json
 import os
 import re
 import sys
@@ -19,7 +20,7 @@ import botocore.session
 import yaml
 
 from scripts.command_line import run_command
-from scripts.local_aws import clean_environment, parse_json, run_rule, start_local_aws
+from scripts.local_aws import clean_environment, run_rule, start_local_aws
 from scripts.run_events import list_sample_events, load_event
 from scripts.template import (
     ROOT,
@@ -355,15 +356,24 @@ def check_trigger(rule: str) -> Iterator[str]:
 
 
 def read_event(path: Path) -> tuple[JsonObject, JsonObject, JsonObject]:
-    """Return the event, its invoking event and its rule parameters; ValueError if it has none."""
+    """Return the event, its invoking event and its rule parameters; ValueError if one is bad."""
     event = load_event(path)
-    opened = []
-    for name in ("invokingEvent", "ruleParameters"):
-        text = event.get(name, "{}")
-        if not isinstance(text, str):
-            raise ValueError(f"{path}: {name} must be an object or a string of JSON.")
-        opened.append(parse_json(text, Path(f"{path}, {name}")))
-    return event, opened[0], opened[1]
+    return (
+        event,
+        open_object(event, "invokingEvent", path),
+        open_object(event, "ruleParameters", path),
+    )
+
+
+def open_object(event: JsonObject, name: str, path: Path) -> JsonObject:
+    """Return the object in a field that is a string of JSON; ValueError if there is none."""
+    try:
+        value = json.loads(event.get(name, "{}"))
+    except (TypeError, ValueError):
+        value = None
+    if not isinstance(value, dict):
+        raise ValueError(f"{path}: {name} must be an object, or a string that holds one as JSON.")
+    return value
 
 
 def check_events(rule: str) -> Iterator[str]:

@@ -356,14 +356,16 @@ ONE_FILE = "because a rule is one app.py, which needs only what Lambda has."
             EVENT,
             '"ruleParameters": {',
             '"ruleParameters": 3, "other": {',
-            f"{EVENT}: ruleParameters must be an object or a string of JSON: correct it.",
+            f"{EVENT}: ruleParameters must be an object, or a string that holds one as JSON: "
+            "correct it.",
             id="parameters that are a number",
         ),
         pytest.param(
             EVENT,
             '"invokingEvent": {',
             '"invokingEvent": "[]", "other": {',
-            f"{EVENT}, invokingEvent must hold a JSON object, not a list: correct it.",
+            f"{EVENT}: invokingEvent must be an object, or a string that holds one as JSON: "
+            "correct it.",
             id="an invoking event that is a list",
         ),
         pytest.param(
