@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.conftest import FakeAws, JsonObject, for_rules_with, load, read_sample
+from scripts.template import JsonObject
+from tests.helpers import FakeAws, for_rules_with, load, read_sample
 
 pytestmark = [pytest.mark.sdk, for_rules_with("get_client")]
 OWN_ACCOUNT, OTHER_ACCOUNT = "123456789012", "111122223333"
@@ -21,7 +22,7 @@ def of_account(account_id: str, role: str = ROLE) -> JsonObject:
     return {"accountId": account_id, "executionRoleArn": role.format(account_id)}
 
 
-def test_import_needs_no_region_and_no_credentials_and_builds_no_client(
+def test_import_needs_no_region_and_no_credentials(
     rule: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
@@ -47,14 +48,14 @@ def test_own_account_mode_keeps_one_client_of_each_service(
 
 
 @pytest.mark.parametrize("mode", ["yes", "1", "true "])
-def test_any_other_assume_role_mode_is_an_error_at_import(rule: str, mode: str) -> None:
+def test_other_assume_role_mode_is_an_error(rule: str, mode: str) -> None:
     message = f"^ASSUME_ROLE_MODE must be true or false, not {mode!r}\\.$"
     with pytest.raises(ValueError, match=message):
         load(rule, ASSUME_ROLE_MODE=mode)
 
 
 @pytest.mark.parametrize("mode", ["true", "True"])
-def test_each_account_is_reported_with_its_own_role_assumed_once_for_each_service(
+def test_each_account_is_reported_with_its_own_role(
     rule: str, mode: str, aws: FakeAws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module, accounts = load(rule, ASSUME_ROLE_MODE=mode), [OTHER_ACCOUNT, OWN_ACCOUNT] * 3
@@ -82,7 +83,7 @@ def test_assumed_credentials_serve_for_half_an_hour_at_most(
         assert aws.operations == ["AssumeRole"] * assumed
 
 
-def test_call_that_is_retried_to_its_end_takes_under_a_minute(rule: str, aws: FakeAws) -> None:
+def test_retried_call_takes_under_a_minute(rule: str, aws: FakeAws) -> None:
     module = load(rule)
     config = module.CLIENT_CONFIG
     for role_arn in ("", ROLE.format(OTHER_ACCOUNT)):
@@ -118,7 +119,7 @@ def test_execution_role_name_replaces_the_events_role(
     ],
     ids=["no role", "not a role", "a service-linked role"],
 )
-def test_role_that_cannot_be_assumed_is_an_error_before_any_call(
+def test_role_that_cannot_be_assumed_is_an_error(
     rule: str, role_arn: Any, expected: str, aws: FakeAws
 ) -> None:
     module = load(rule, ASSUME_ROLE_MODE="true")
@@ -147,7 +148,7 @@ def test_role_that_cannot_be_assumed_is_an_error_before_any_call(
 def test_failed_assume_role_names_neither_arn_nor_account(
     rule: str, answer: str, code: str, message: str, aws: FakeAws, caplog: pytest.LogCaptureFixture
 ) -> None:
-    aws.answers["AssumeRole"] = [answer]
+    aws.canned_answers["AssumeRole"] = [answer]
     with caplog.at_level(logging.INFO), pytest.raises(ClientError) as caught:
         load(rule).get_assume_role_credentials(ROLE.format(OTHER_ACCOUNT))
     operation = "when calling the AssumeRole operation"

@@ -10,8 +10,8 @@ import botocore.session
 import pytest
 from botocore import xform_name
 
-from scripts.template import ROOT, load_template
-from tests.conftest import SAM_PYTHON, needs_sam
+from scripts.template import ROOT
+from tests.helpers import SAM_PYTHON, needs_sam
 
 PATHS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 DOCUMENTS = {str(path.relative_to(ROOT)): path.read_text() for path in PATHS}
@@ -34,19 +34,6 @@ for words in json.load(sys.stdin):
         context = click.Context(command, parent=context)
     command.make_parser(context).parse_args(words)
 """
-
-
-def test_parameter_table_is_the_templates() -> None:
-    rows = re.findall(
-        r"^\| `(\w+)` \| (?:`(.+?)`|empty) \| (.+) \|$", DOCUMENTS["README.md"], re.MULTILINE
-    )
-    expected = [
-        (name, str(parameter.get("Default", "")), parameter.get("Description"))
-        for name, parameter in load_template()["Parameters"].items()
-    ]
-    wrong = [name for name, *_rest in set(rows) ^ set(expected)]
-    assert not wrong, f"README.md: correct the rows of {wrong} to what template.yaml says of them."
-    assert rows == expected, "README.md: put the parameters' rows in the order of template.yaml."
 
 
 @pytest.mark.parametrize("command", AWS)

@@ -5,7 +5,7 @@ import ast
 import pytest
 
 from scripts.template import ROOT
-from tests.conftest import RULES
+from tests.helpers import RULES
 
 # Names and parameters as the guide's two programs have them, those in snake case.
 CHANGE_TRIGGERED = {
@@ -34,7 +34,7 @@ GUIDE = {"desired_instance_type": CHANGE_TRIGGERED, "resource_count_limit": PERI
 
 
 @pytest.mark.parametrize("rule", [rule for rule in GUIDE if rule in RULES])
-def test_documented_functions_are_there_in_the_guides_order_with_its_parameters_first(
+def test_functions_have_the_order_and_parameters_of_the_guide(
     rule: str,
 ) -> None:
     tree = ast.parse((ROOT / rule / "app.py").read_text())

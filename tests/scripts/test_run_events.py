@@ -11,7 +11,8 @@ import pytest
 
 from scripts import run_events
 from scripts.template import ROOT
-from tests.conftest import RULES, Project, run_module
+from tests.helpers import RULES, run_module
+from tests.scripts.helpers import Project
 
 README = (ROOT / "README.md").read_text()
 
@@ -43,14 +44,20 @@ def test_events_are_shown_with_result_resource_calls_and_annotation(
     code, printed = run()
     assert code == 0
     assert printed.splitlines() == [
-        "sizes/large    NON_COMPLIANT   vol-1  PutEvaluations",
-        "    Size 9, limit 3.",
-        "sizes/small    COMPLIANT       vol-1  PutEvaluations",
+        "sizes/deleted     NOT_APPLICABLE  vol-1  PutEvaluations",
+        "    The volume is deleted.",
+        "sizes/large       NON_COMPLIANT   vol-1  PutEvaluations",
+        "    Size 9, limit 3. Ask ann.",
+        "sizes/oversized   COMPLIANT       vol-2  GetResourceConfigHistory, PutEvaluations",
+        "    Size 2, limit 3.",
+        "sizes/small       COMPLIANT       vol-1  PutEvaluations",
         "    Size 1, limit 3.",
-        "volumes/count  COMPLIANT       123456789012  ListDiscoveredResources, PutEvaluations",
+        "volumes/count     COMPLIANT       123456789012  ListDiscoveredResources, PutEvaluations",
+        "    Volumes: 2.",
+        "volumes/too_many  NON_COMPLIANT   123456789012  ListDiscoveredResources, PutEvaluations",
         "    Volumes: 2.",
         "",
-        "3 events: 2 compliant, 1 non-compliant, 0 not applicable, 0 errors",
+        "6 events: 3 compliant, 2 non-compliant, 1 not applicable, 0 errors",
     ]
 
 
@@ -174,9 +181,7 @@ def test_terminal_has_colours_and_no_color_is_plain(
     assert run()[1] == plain
 
 
-def test_ten_results_of_an_event_are_listed_or_all_and_its_calls_once(
-    project: Project, run: Any
-) -> None:
+def test_ten_results_are_listed_unless_all_are_asked_for(project: Project, run: Any) -> None:
     app = (project.root / "sizes/app.py").read_text()
     project.write(
         "sizes/app.py", app.replace("Evaluations=[evaluation]", "Evaluations=[evaluation] * 12")
@@ -209,7 +214,7 @@ def test_make_passes_what_is_typed_to_the_command(given: list[str], passed: str)
     assert passed in " ".join(printed.split())
 
 
-def test_list_that_is_filtered_is_an_error_and_no_wrong_answer(project: Project, run: Any) -> None:
+def test_filtered_list_is_an_error(project: Project, run: Any) -> None:
     app = (project.root / "volumes/app.py").read_text()
     project.write(
         "volumes/app.py", app.replace("(resourceType=", "(resourceIds=['v'], resourceType=")
@@ -220,26 +225,26 @@ def test_list_that_is_filtered_is_an_error_and_no_wrong_answer(project: Project,
 
 def test_log_is_shown_on_request(project: Project, run: Any) -> None:
     _, printed = run(project.root / "events/sizes/small.json", "--log")
-    assert '\n    | measured\n    | INFO found {"size": 1}\n' in printed
+    assert '\n    | measured\n    | INFO found {"size": 1, "unit": "GiB"}\n' in printed
     assert "| " not in run()[1]
 
 
-def test_no_setting_of_the_caller_reaches_a_rule(copy: Path) -> None:
-    app = copy / RULES[0] / "app.py"
+def test_no_setting_of_the_caller_reaches_a_rule(project_copy: Path) -> None:
+    app = project_copy / RULES[0] / "app.py"
     app.write_text(f"import os\nprint(sorted(os.environ))\n{app.read_text()}")
     settings = dict.fromkeys(("AWS_ENDPOINT_URL", "HTTPS_PROXY"), "http://127.0.0.1:1")
     settings |= {"AWS_PROFILE": "missing", "AWS_RETRY_MODE": "bogus", "ASSUME_ROLE_MODE": "none"}
     chosen = ("--log", "--rule", RULES[0])
-    printed = run_module(copy, "scripts.run_events", *chosen, **settings).stdout
+    printed = run_module(project_copy, "scripts.run_events", *chosen, **settings).stdout
     assert printed.endswith(" 0 errors\n")
     assert [name for name in settings if f"'{name}'" in printed] == []
 
 
-def test_interrupt_ends_the_run_without_a_traceback(copy: Path) -> None:
-    (copy / RULES[0] / "app.py").write_text("while True: pass")
+def test_interrupt_ends_the_run_without_a_traceback(project_copy: Path) -> None:
+    (project_copy / RULES[0] / "app.py").write_text("while True: pass")
     command = [sys.executable, "-m", "scripts.run_events", "--rule", RULES[0]]
     pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    started: Any = subprocess.Popen(command, cwd=copy, **pipes)
+    started: Any = subprocess.Popen(command, cwd=project_copy, **pipes)
     with started as process:
         assert process.stdout.read(len(RULES[0])).decode() == RULES[0]
         process.send_signal(signal.SIGINT)

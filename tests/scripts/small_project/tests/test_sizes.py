@@ -1,0 +1,3 @@
+"""The rule sizes: what it reports."""
+
+RULE = "sizes"

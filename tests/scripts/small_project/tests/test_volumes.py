@@ -1,0 +1,3 @@
+"""The rule volumes: what it reports."""
+
+RULE = "volumes"
