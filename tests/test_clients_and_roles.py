@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.conftest import FakeAws, JsonObject, for_rules_with, load, read_sample
+from scripts.template import JsonObject
+from tests.helpers import FakeAws, for_rules_with, load, read_sample
 
 pytestmark = [pytest.mark.sdk, for_rules_with("get_client")]
 OWN_ACCOUNT, OTHER_ACCOUNT = "123456789012", "111122223333"
@@ -147,7 +148,7 @@ def test_role_that_cannot_be_assumed_is_an_error_before_any_call(
 def test_failed_assume_role_names_neither_arn_nor_account(
     rule: str, answer: str, code: str, message: str, aws: FakeAws, caplog: pytest.LogCaptureFixture
 ) -> None:
-    aws.answers["AssumeRole"] = [answer]
+    aws.canned_answers["AssumeRole"] = [answer]
     with caplog.at_level(logging.INFO), pytest.raises(ClientError) as caught:
         load(rule).get_assume_role_credentials(ROLE.format(OTHER_ACCOUNT))
     operation = "when calling the AssumeRole operation"

@@ -5,7 +5,7 @@ import ast
 import pytest
 
 from scripts.template import ROOT
-from tests.conftest import RULES
+from tests.helpers import RULES
 
 # Names and parameters as the guide's two programs have them, those in snake case.
 CHANGE_TRIGGERED = {

@@ -17,7 +17,7 @@ from moto.server import ThreadedMotoServer
 
 from scripts.run_events import list_sample_events
 from scripts.template import ROOT, get_name, load_template
-from tests.conftest import RULES, SAM_PYTHON, FakeAws, load, needs_sam, read_event
+from tests.helpers import RULES, SAM_PYTHON, FakeAws, load, needs_sam, read_event
 
 INVOCATIONS = "/2015-03-31/functions/function/invocations"
 

@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from scripts.template import ROOT
-from tests.conftest import RULES, FakeAws, run_module
+from tests.helpers import RULES, FakeAws, run_module
 
 BLOCKS = re.findall(r"```python\n(.+?)```", (ROOT / "docs/new-rule.md").read_text(), re.DOTALL)
 HANDLER = """
@@ -23,27 +23,29 @@ def lambda_handler(event, context):
     return report_evaluations(evaluations, event, client)
 """
 TESTS = """
-from tests.conftest import FakeAws, load, read_event
+from tests.helpers import FakeAws, load, read_event
 
 RULE = "iam_users"
 """
 
 
 @pytest.mark.skipif("resource_count_limit" not in RULES, reason="the rule was removed")
-def test_examples_of_the_document_work(copy: Path) -> None:
+def test_examples_of_the_document_work(project_copy: Path) -> None:
     state, pages, gone = BLOCKS
-    made = run_module(copy, "scripts.make_rule", "iam_users", "resource_count_limit")
+    made = run_module(project_copy, "scripts.make_rule", "iam_users", "resource_count_limit")
     assert made.returncode == 0, made.stderr
-    app = copy / "iam_users/app.py"
+    app = project_copy / "iam_users/app.py"
     kept, _handler = app.read_text().split("def lambda_handler")
     app.write_text(kept + gone + HANDLER)
-    (copy / "events/iam_users/state.py").write_text(state)
-    ran = run_module(copy, "scripts.run_events", "--rule", "iam_users")
+    (project_copy / "events/iam_users/state.py").write_text(state)
+    ran = run_module(project_copy, "scripts.run_events", "--rule", "iam_users")
     assert ran.stdout.endswith("2 compliant, 0 non-compliant, 2 not applicable, 0 errors\n")
     assert re.findall(r"NOT_APPLICABLE +(\w+)", ran.stdout) == ["AIDAGONE"] * 2
-    (copy / "tests/test_iam_users.py").write_text(TESTS + pages)
+    (project_copy / "tests/test_iam_users.py").write_text(TESTS + pages)
     files = ("tests/test_iam_users.py", "tests/test_shared_functions.py")
-    tested = run_module(copy, "pytest", "-k", "every_page or any_field and iam_users", *files)
+    tested = run_module(
+        project_copy, "pytest", "-k", "every_page or any_field and iam_users", *files
+    )
     assert tested.returncode == 0, tested.stdout
 
 

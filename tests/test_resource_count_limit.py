@@ -2,27 +2,217 @@
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from moto import mock_aws
 
-from scripts.template import accepts, load_template
-from tests.conftest import ABSENT, FakeAws, JsonObject, edit, load, read_event
+from scripts.template import JsonObject, accepts, load_template
+from tests.helpers import ABSENT, FakeAws, load, read_event, with_changes
 
 RULE = "resource_count_limit"
+
+
+@pytest.fixture
+def config() -> Iterator[Any]:
+    """AWS Config as moto answers for it, recording every type."""
+    with mock_aws():
+        client = boto3.client("config")
+        role_arn = "arn:aws:iam::123456789012:role/recorder"
+        group = {"allSupported": True, "includeGlobalResourceTypes": True}
+        recorder = {"name": "default", "roleARN": role_arn, "recordingGroup": group}
+        client.put_configuration_recorder(ConfigurationRecorder=recorder)
+        client.put_delivery_channel(DeliveryChannel={"name": "default", "s3BucketName": "history"})
+        client.start_configuration_recorder(ConfigurationRecorderName="default")
+        yield client
+
+
+def count_buckets(case: str, number: int) -> Any:
+    """Create buckets; return what the rule reports for a sample event that counts them."""
+    for each in range(number):
+        boto3.client("s3").create_bucket(Bucket=f"bucket-{each}")
+    # Of EC2 instances, which the sample counts, moto's AWS Config lists none.
+    changes = {"applicableResourceType": "AWS::S3::Bucket"}
+    event = with_changes(read_event(RULE, case), "ruleParameters", changes)
+    return load(RULE).lambda_handler(event, None)
+
+
+@pytest.mark.parametrize(
+    ("case", "buckets", "compliance_type", "found"),
+    [
+        pytest.param("within_limit", 3, "COMPLIANT", "3; at most 50", id="below the limit"),
+        pytest.param("over_limit", 2, "COMPLIANT", "2; at most 2", id="at the limit"),
+        pytest.param("over_limit", 3, "NON_COMPLIANT", "at least 3; at most 2", id="above it"),
+    ],
+)
+def test_account_is_evaluated_by_its_count(
+    case: str, buckets: int, compliance_type: str, found: str, config: Any
+) -> None:
+    assert count_buckets(case, buckets) == [
+        {
+            "ComplianceResourceType": "AWS::::Account",
+            "ComplianceResourceId": "123456789012",
+            "ComplianceType": compliance_type,
+            "Annotation": f"Resources of type AWS::S3::Bucket found: {found} allowed.",
+            "OrderingTimestamp": "2026-11-06T09:15:28.107Z",
+        }
+    ]
+
+
+def test_recorder_that_is_stopped_is_an_error(config: Any) -> None:
+    config.stop_configuration_recorder(ConfigurationRecorderName="default")
+    with pytest.raises(RuntimeError, match=r"not recording AWS::S3::Bucket: start the recorder\.$"):
+        count_buckets("within_limit", 3)
+
+
+def test_missing_recorder_is_an_error(config: Any) -> None:
+    config.delete_configuration_recorder(ConfigurationRecorderName="default")
+    with pytest.raises(RuntimeError, match=r"not recording AWS::S3::Bucket: start the recorder\.$"):
+        count_buckets("within_limit", 3)
+
+
+@pytest.mark.parametrize(
+    ("field", "changes", "message"),
+    [
+        pytest.param(
+            "ruleParameters",
+            {"applicableResourceType": ABSENT},
+            "applicableResourceType must be a resource type, not None",
+            id="no resource type",
+        ),
+        pytest.param(
+            "ruleParameters",
+            {"applicableResourceType": 5},
+            "applicableResourceType must be a resource type, not 5",
+            id="a resource type that is a number",
+        ),
+        pytest.param(
+            "ruleParameters",
+            {"applicableResourceType": "  "},
+            "applicableResourceType must be a resource type, not '  '",
+            id="a blank resource type",
+        ),
+        pytest.param(
+            "ruleParameters",
+            {"maxCount": "ten"},
+            "maxCount must be a whole number of 0 or more, not 'ten'",
+            id="a limit that is no number",
+        ),
+        pytest.param(
+            "invokingEvent",
+            {"messageType": "ConfigurationSnapshot"},
+            "messageType must be ScheduledNotification, not 'ConfigurationSnapshot'",
+            id="another message type",
+        ),
+    ],
+)
+def test_invalid_event_is_an_error_before_any_call(
+    field: str, changes: JsonObject, message: str
+) -> None:
+    event = with_changes(read_event(RULE, "within_limit"), field, changes)
+    module = load(RULE, ASSUME_ROLE_MODE="true")  # the sample's role is an error of get_client
+    with pytest.raises(ValueError, match=f"^{message}"):
+        module.lambda_handler(event, None)
+
+
+def test_account_is_required() -> None:
+    event = read_event(RULE, "within_limit") | {"accountId": ""}
+    with pytest.raises(ValueError, match="^accountId must be a non-empty string, not ''"):
+        load(RULE, ASSUME_ROLE_MODE="true").lambda_handler(event, None)
+
+
+# What it decides: no AWS is needed
+
+
+@pytest.mark.parametrize(
+    ("max_count", "actual_count", "compliance_type"),
+    [
+        (9, 10, "NON_COMPLIANT"),
+        (10, 10, "COMPLIANT"),
+        ("10", "9", "COMPLIANT"),
+        ("9", 10, "NON_COMPLIANT"),
+    ],
+)
+def test_counts_are_compared_as_numbers(
+    max_count: int | str, actual_count: int | str, compliance_type: str
+) -> None:
+    assert load(RULE).evaluate_compliance(max_count, actual_count) == compliance_type
+
+
+def test_evaluation_has_the_time_of_the_notification() -> None:
+    notified = "2026-11-05T09:15:27.482Z"
+    event = {"invokingEvent": json.dumps({"notificationCreationTime": notified})}
+    expected = {
+        "ComplianceResourceType": "AWS::::Account",
+        "ComplianceResourceId": "123456789012",
+        "ComplianceType": "COMPLIANT",
+        "OrderingTimestamp": notified,
+    }
+    build = load(RULE).build_evaluation
+    assert build("123456789012", "COMPLIANT", event) == expected
+    expected |= {"ComplianceResourceType": "AWS::IAM::User", "Annotation": "Why."}
+    assert build("123456789012", "COMPLIANT", event, "AWS::IAM::User", "Why.") == expected
+    assert "Annotation" not in build("123456789012", "COMPLIANT", event, annotation="")
+    event = {"invokingEvent": json.dumps({"notificationCreationTime": 5})}
+    with pytest.raises(ValueError, match=r"^notificationCreationTime must be a non-empty string, "):
+        build("123456789012", "COMPLIANT", event)
+
+
+@pytest.mark.parametrize(
+    ("max_count", "allowed"),
+    [("5", 5), (5, 5), (" 5\t", 5), ("0", 0), (0, 0), ("007", 7), (ABSENT, 0)],
+    ids=["text", "number", "blanks", "zero as text", "zero", "leading zeros", "absent"],
+)
+def test_max_count_is_a_whole_number(max_count: Any, allowed: int) -> None:
+    parameters = {"applicableResourceType": " AWS::EC2::Instance ", "owner": "team"}
+    if max_count is not ABSENT:
+        parameters["maxCount"] = max_count
+    checked = {"applicableResourceType": "AWS::EC2::Instance", "maxCount": allowed, "owner": "team"}
+    assert load(RULE).evaluate_parameters(parameters) == checked
+
+
+@pytest.mark.parametrize(
+    "max_count",
+    ["ten", "1.5", "-1", "", " ", "5.0", "+5", "1_000", "٣", "1e3", 1.5, 5.0, -1, True, None, [5]],
+    ids=repr,
+)
+def test_any_other_max_count_is_an_error(max_count: Any) -> None:
+    message = f"maxCount must be a whole number of 0 or more, not {max_count!r}."
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        load(RULE).evaluate_parameters(
+            {"applicableResourceType": "AWS::EC2::Instance", "maxCount": max_count}
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "accepted"),
+    [
+        ("MaxCount", "0", True),
+        ("MaxCount", "99999", True),
+        ("MaxCount", "100000", False),
+        ("MaxCount", "1.5", False),
+        ("ApplicableResourceType", "AWS::S3::Bucket", True),
+        ("ApplicableResourceType", "EC2 instances", False),
+    ],
+)
+def test_stack_accepts_only_types_and_whole_numbers(name: str, value: str, accepted: bool) -> None:
+    assert accepts(load_template()["Parameters"][name], value) is accepted
+
+
+# What moto cannot answer: pages of a list, and recorders as AWS Config describes them
+
 INSTANCE = "AWS::EC2::Instance"
 USER = "AWS::IAM::User"
-TYPE = "applicableResourceType must be a resource type"
-NOTIFIED = "2026-11-05T09:15:27.482Z"
 RECORDER, STATUS = "DescribeConfigurationRecorders", "DescribeConfigurationRecorderStatus"
 LIST, PUT = "ListDiscoveredResources", "PutEvaluations"
 
 
 def with_parameters(**parameters: Any) -> JsonObject:
     """Return a sample event with other rule parameters."""
-    return edit(read_event(RULE, "within_limit"), "ruleParameters", parameters)
+    return with_changes(read_event(RULE, "within_limit"), "ruleParameters", parameters)
 
 
 def record_instances(aws: FakeAws, number: int) -> None:
@@ -30,27 +220,11 @@ def record_instances(aws: FakeAws, number: int) -> None:
         aws.items.append({"resourceType": INSTANCE, "resourceId": f"i-{each}"})
 
 
-@pytest.mark.parametrize(
-    ("instances", "compliance_type", "found"),
-    [
-        (0, "COMPLIANT", "0 (is the type recorded?)"),
-        (2, "COMPLIANT", "2"),
-        (3, "NON_COMPLIANT", "at least 3"),
-    ],
-)
-def test_account_is_evaluated_by_its_count(
-    instances: int, compliance_type: str, found: str, aws: FakeAws
-) -> None:
-    record_instances(aws, instances)
-    assert load(RULE).lambda_handler(with_parameters(maxCount="2"), None) == [
-        {
-            "ComplianceResourceType": "AWS::::Account",
-            "ComplianceResourceId": "123456789012",
-            "ComplianceType": compliance_type,
-            "Annotation": f"Resources of type {INSTANCE} found: {found}; at most 2 allowed.",
-            "OrderingTimestamp": "2026-11-06T09:15:28.107Z",
-        }
-    ]
+def test_nothing_counted_is_asked_about(aws: FakeAws) -> None:
+    (evaluation,) = load(RULE).lambda_handler(with_parameters(maxCount="2"), None)
+    assert evaluation["ComplianceType"] == "COMPLIANT"
+    found = "0 (is the type recorded?); at most 2 allowed."
+    assert evaluation["Annotation"] == f"Resources of type {INSTANCE} found: {found}"
     assert aws.operations == [STATUS, RECORDER, LIST, PUT]
 
 
@@ -78,7 +252,7 @@ def test_short_and_empty_pages_are_followed(aws: FakeAws) -> None:
     pages: list[JsonObject] = [{"resourceIdentifiers": [{}] * size} for size in sizes]
     for number, page in enumerate(pages[:-1]):
         page["nextToken"] = str(number)
-    aws.answers[LIST] = [*pages]
+    aws.canned_answers[LIST] = [*pages]
     client = boto3.client("config")
     assert load(RULE).count_resource_types(INSTANCE, "", 0, client, 44) == 44
     tokens = [call.parameters.get("nextToken") for call in aws.requests]
@@ -91,25 +265,12 @@ def test_count_goes_on_from_a_token_and_a_count(aws: FakeAws) -> None:
     assert load(RULE).count_resource_types(INSTANCE, "200", 7, client, 1000) == 57
 
 
-# What AWS Config records
-
-
-def stop(_aws: FakeAws) -> None:
-    boto3.client("config").stop_configuration_recorder(ConfigurationRecorderName="default")
-
-
-def delete(_aws: FakeAws) -> None:
-    boto3.client("config").delete_configuration_recorder(ConfigurationRecorderName="default")
-
-
-def let_record(**group: Any) -> Any:
-    """Return a function that gives the recorder this recording group, as AWS Config answers it."""
-
-    def narrow(aws: FakeAws) -> None:
-        recorder = {"name": "default", "recordingGroup": group}
-        aws.answers[RECORDER] = [{"ConfigurationRecorders": [recorder]}]
-
-    return narrow
+def test_error_in_the_middle_of_a_count_reports_nothing(aws: FakeAws) -> None:
+    first = {"resourceIdentifiers": [{}] * 100, "nextToken": "1"}
+    aws.canned_answers[LIST] = [first, "ExpiredTokenException: The security token is expired"]
+    with pytest.raises(ClientError, match="ExpiredTokenException"):
+        load(RULE).lambda_handler(with_parameters(maxCount="300"), None)
+    assert aws.evaluations == []
 
 
 ALL = {"allSupported": True}
@@ -121,40 +282,37 @@ def exclude(*types: str) -> JsonObject:
     return BY_EXCLUSION | {"exclusionByResourceTypes": {"resourceTypes": [*types]}}
 
 
-START, ADD = "start the recorder", "add the type to what the recorder records"
+ADD = "add the type to what the recorder records"
 
 
 @pytest.mark.parametrize(
-    ("resource_type", "change", "fix"),
+    ("resource_type", "group", "fix"),
     [
-        pytest.param(INSTANCE, stop, START, id="the recorder is stopped"),
-        pytest.param(INSTANCE, delete, START, id="there is no recorder"),
-        pytest.param(INSTANCE, let_record(**ALL), None, id="all types"),
-        pytest.param(USER, let_record(**ALL), ADD, id="all types but the global ones"),
+        pytest.param(INSTANCE, ALL, None, id="all types"),
+        pytest.param(USER, ALL, ADD, id="all types but the global ones"),
         *(
-            pytest.param(f"AWS::IAM::{name}", let_record(**ALL), ADD, id=f"{name} is global too")
+            pytest.param(f"AWS::IAM::{name}", ALL, ADD, id=f"{name} is global too")
             for name in ("Group", "Role", "Policy")
         ),
-        pytest.param("AWS::IAM::SAMLProvider", let_record(**ALL), None, id="others are not"),
-        pytest.param(
-            USER, let_record(**ALL, includeGlobalResourceTypes=True), None, id="global ones too"
-        ),
-        pytest.param(INSTANCE, let_record(resourceTypes=[INSTANCE]), None, id="a listed type"),
-        pytest.param(INSTANCE, let_record(resourceTypes=BUCKETS), ADD, id="other types"),
-        pytest.param(INSTANCE, let_record(**exclude(INSTANCE)), ADD, id="an excluded type"),
-        pytest.param(USER, let_record(**exclude(USER)), ADD, id="an excluded global type"),
-        pytest.param(INSTANCE, let_record(**ALL, **exclude(INSTANCE)), ADD, id="exclusion wins"),
-        pytest.param(INSTANCE, let_record(**exclude(*BUCKETS)), None, id="others are excluded"),
-        pytest.param(USER, let_record(**exclude(*BUCKETS)), None, id="exclusion leaves IAM in"),
-        pytest.param(USER, let_record(**exclude()), None, id="nothing is excluded"),
-        pytest.param(USER, let_record(**BY_EXCLUSION), None, id="no list of exclusions"),
-        pytest.param(INSTANCE, let_record(), ADD, id="neither all types nor a list"),
+        pytest.param("AWS::IAM::SAMLProvider", ALL, None, id="others are not"),
+        pytest.param(USER, ALL | {"includeGlobalResourceTypes": True}, None, id="global ones too"),
+        pytest.param(INSTANCE, {"resourceTypes": [INSTANCE]}, None, id="a listed type"),
+        pytest.param(INSTANCE, {"resourceTypes": BUCKETS}, ADD, id="other types"),
+        pytest.param(INSTANCE, exclude(INSTANCE), ADD, id="an excluded type"),
+        pytest.param(USER, exclude(USER), ADD, id="an excluded global type"),
+        pytest.param(INSTANCE, ALL | exclude(INSTANCE), ADD, id="exclusion wins"),
+        pytest.param(INSTANCE, exclude(*BUCKETS), None, id="others are excluded"),
+        pytest.param(USER, exclude(*BUCKETS), None, id="exclusion leaves IAM in"),
+        pytest.param(USER, exclude(), None, id="nothing is excluded"),
+        pytest.param(USER, BY_EXCLUSION, None, id="no list of exclusions"),
+        pytest.param(INSTANCE, {}, ADD, id="neither all types nor a list"),
     ],
 )
-def test_type_that_is_not_recorded_is_an_error_before_the_count(
-    resource_type: str, change: Any, fix: str | None, aws: FakeAws
+def test_type_outside_the_recording_group_is_an_error(
+    resource_type: str, group: JsonObject, fix: str | None, aws: FakeAws
 ) -> None:
-    change(aws)
+    recorder = {"name": "default", "recordingGroup": group}
+    aws.canned_answers[RECORDER] = [{"ConfigurationRecorders": [recorder]}]
     event = with_parameters(applicableResourceType=resource_type)
     if fix is None:
         (evaluation,) = load(RULE).lambda_handler(event, None)
@@ -165,116 +323,3 @@ def test_type_that_is_not_recorded_is_an_error_before_the_count(
             load(RULE).lambda_handler(event, None)
         assert LIST not in aws.operations
         assert aws.evaluations == []
-
-
-# Parameters and evaluations
-
-
-@pytest.mark.parametrize(
-    ("max_count", "actual_count", "compliance_type"),
-    [
-        (9, 10, "NON_COMPLIANT"),
-        (10, 10, "COMPLIANT"),
-        ("10", "9", "COMPLIANT"),
-        ("9", 10, "NON_COMPLIANT"),
-    ],
-)
-def test_counts_are_compared_as_numbers_and_texts(
-    max_count: int | str, actual_count: int | str, compliance_type: str
-) -> None:
-    assert load(RULE).evaluate_compliance(max_count, actual_count) == compliance_type
-
-
-def test_evaluation_is_of_the_account_at_the_notifications_time() -> None:
-    event = {"invokingEvent": json.dumps({"notificationCreationTime": NOTIFIED})}
-    expected = {
-        "ComplianceResourceType": "AWS::::Account",
-        "ComplianceResourceId": "123456789012",
-        "ComplianceType": "COMPLIANT",
-        "OrderingTimestamp": NOTIFIED,
-    }
-    build = load(RULE).build_evaluation
-    assert build("123456789012", "COMPLIANT", event) == expected
-    expected |= {"ComplianceResourceType": "AWS::IAM::User", "Annotation": "Why."}
-    assert build("123456789012", "COMPLIANT", event, "AWS::IAM::User", "Why.") == expected
-    assert "Annotation" not in build("123456789012", "COMPLIANT", event, annotation="")
-    event = {"invokingEvent": json.dumps({"notificationCreationTime": 5})}
-    with pytest.raises(ValueError, match=r"^notificationCreationTime must be a non-empty string, "):
-        build("123456789012", "COMPLIANT", event)
-
-
-@pytest.mark.parametrize(
-    ("max_count", "allowed"),
-    [("5", 5), (5, 5), (" 5\t", 5), ("0", 0), (0, 0), ("007", 7), (ABSENT, 0)],
-    ids=["text", "number", "blanks", "zero as text", "zero", "leading zeros", "absent"],
-)
-def test_max_count_is_a_whole_number(max_count: Any, allowed: int) -> None:
-    parameters = {"applicableResourceType": f" {INSTANCE} ", "owner": "team"}
-    if max_count is not ABSENT:
-        parameters["maxCount"] = max_count
-    checked = {"applicableResourceType": INSTANCE, "maxCount": allowed, "owner": "team"}
-    assert load(RULE).evaluate_parameters(parameters) == checked
-
-
-@pytest.mark.parametrize(
-    "max_count",
-    ["ten", "1.5", "-1", "", " ", "5.0", "+5", "1_000", "٣", "1e3", 1.5, 5.0, -1, True, None, [5]],
-    ids=repr,
-)
-def test_any_other_max_count_is_an_error(max_count: Any) -> None:
-    message = f"maxCount must be a whole number of 0 or more, not {max_count!r}."
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        load(RULE).evaluate_parameters({"applicableResourceType": INSTANCE, "maxCount": max_count})
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "accepted"),
-    [
-        ("MaxCount", "0", True),
-        ("MaxCount", "99999", True),
-        ("MaxCount", "100000", False),
-        ("MaxCount", "1.5", False),
-        ("ApplicableResourceType", "AWS::S3::Bucket", True),
-        ("ApplicableResourceType", "EC2 instances", False),
-    ],
-)
-def test_stack_accepts_types_and_whole_numbers_alone(name: str, value: str, accepted: bool) -> None:
-    assert accepts(load_template()["Parameters"][name], value) is accepted
-
-
-@pytest.mark.parametrize(
-    ("event", "message"),
-    [
-        (with_parameters(applicableResourceType=ABSENT), f"{TYPE}, not None"),
-        (with_parameters(applicableResourceType=5), f"{TYPE}, not 5"),
-        (with_parameters(applicableResourceType="  "), f"{TYPE}, not '  '"),
-        (
-            with_parameters(maxCount="ten"),
-            "maxCount must be a whole number of 0 or more, not 'ten'",
-        ),
-        ({**with_parameters(), "accountId": ""}, "accountId must be a non-empty string, not ''"),
-        (
-            edit(with_parameters(), "invokingEvent", {"messageType": "ConfigurationSnapshot"}),
-            "messageType must be ScheduledNotification, not 'ConfigurationSnapshot'",
-        ),
-    ],
-    ids=[
-        *("no resource type", "no text", "blanks", "no number", "no account"),
-        "another message type",
-    ],
-)
-def test_invalid_event_is_an_error_before_any_call(
-    event: JsonObject, message: str, aws: FakeAws
-) -> None:
-    module = load(RULE, ASSUME_ROLE_MODE="true")  # the sample's role is an error of get_client
-    with pytest.raises(ValueError, match=f"^{message}"):
-        module.lambda_handler(event, None)
-    assert aws.requests == []
-
-
-def test_error_in_the_middle_of_a_count_reports_nothing(aws: FakeAws) -> None:
-    first = {"resourceIdentifiers": [{}] * 100, "nextToken": "1"}
-    aws.answers[LIST] = [first, "ExpiredTokenException: The security token is expired"]
-    with pytest.raises(ClientError, match="ExpiredTokenException"):
-        load(RULE).lambda_handler(with_parameters(maxCount="300"), None)
-    assert aws.evaluations == []

@@ -16,19 +16,18 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
-from tests.conftest import (
+from scripts.template import JsonObject
+from tests.helpers import (
     ABSENT,
-    RULES,
     FakeAws,
-    JsonObject,
-    edit,
+    every_rule,
     for_rules_with,
     load,
     read_sample,
+    with_changes,
 )
 
 NOTIFIED = "2026-11-05T09:15:27.482Z"
-every_rule = pytest.mark.parametrize("rule", RULES)
 
 
 # Reading the event
@@ -135,7 +134,7 @@ def test_any_field_of_any_kind_is_reported_or_is_an_error_that_names_it(
             aws.requests.clear()
             event = {key: value for key, value in sample.items() if key != name}
             if inner:
-                event = edit(sample, name, {".".join(inner): junk})
+                event = with_changes(sample, name, {".".join(inner): junk})
             elif junk is not ABSENT:
                 event[name] = junk
             error = invoke(module, event)
@@ -254,7 +253,7 @@ def test_empty_pages_are_followed_from_a_second_before_the_notified_time(
     rule: str, aws: FakeAws
 ) -> None:
     record(aws, "27.482")
-    aws.answers["GetResourceConfigHistory"] = [
+    aws.canned_answers["GetResourceConfigHistory"] = [
         {"configurationItems": [], "nextToken": str(page)} for page in range(9)
     ]
     get_configuration(rule)
@@ -410,7 +409,7 @@ def test_evaluations_are_sent_in_calls_of_100(
 @for_rules_with("report_evaluations")
 def test_rejected_evaluations_are_named_after_all_were_sent(rule: str, aws: FakeAws) -> None:
     rejected = [{"ComplianceResourceId": f"user-{each}"} for each in range(90)]
-    aws.answers["PutEvaluations"] = [{"FailedEvaluations": rejected}, {}]
+    aws.canned_answers["PutEvaluations"] = [{"FailedEvaluations": rejected}, {}]
     with pytest.raises(RuntimeError) as caught:
         report(rule, make_evaluations(250))
     assert str(caught.value).startswith("AWS Config rejected 90 evaluations: ['user-0', 'user-1', ")
@@ -467,10 +466,10 @@ ENDPOINT = {"endpoint_url": "https://config.us-east-1.amazonaws.com"}
 def test_fault_that_lasts_is_awss_own_error_and_one_that_passes_is_not_noticed(
     rule: str, fault: Any, calls: int, aws: FakeAws
 ) -> None:
-    aws.answers["PutEvaluations"] = [fault] * calls
+    aws.canned_answers["PutEvaluations"] = [fault] * calls
     with pytest.raises(ClientError if isinstance(fault, str) else type(fault)):
         report(rule, make_evaluations(1))
     assert aws.operations == ["PutEvaluations"] * calls
-    aws.answers["PutEvaluations"] = [fault] * (calls - 1)
+    aws.canned_answers["PutEvaluations"] = [fault] * (calls - 1)
     report(rule, make_evaluations(1))
     assert len(aws.evaluations) == 1

@@ -5,7 +5,7 @@ import ast
 import pytest
 
 from scripts.template import ROOT
-from tests.conftest import RULES
+from tests.helpers import RULES
 
 
 def read_above_the_marker(rule: str) -> dict[str, str]:

@@ -18,15 +18,14 @@ from moto.core import set_initial_no_auth_action_count
 from scripts import organization
 from scripts.organization import translate
 from scripts.run_events import list_sample_events
-from scripts.template import ROOT, accepts, get_name, load_template, read_rule
-from tests.conftest import RULES, FakeAws, JsonObject, load, read_event, read_sample
+from scripts.template import ROOT, JsonObject, accepts, get_name, load_template, read_rule
+from tests.helpers import RULES, FakeAws, every_rule, load, read_event, read_sample
 
 TEMPLATE = load_template()
 TRANSLATED = translate()
 IN = "In template.yaml"
 CONFIG = botocore.session.get_session().get_service_model("config")
 RESOURCE_TYPES = CONFIG.shape_for("ResourceType").enum
-every_rule = pytest.mark.parametrize("rule", RULES)
 
 
 def get_properties(rule: str, suffix: str) -> JsonObject:
@@ -363,7 +362,7 @@ def test_error_of_any_call_is_raised_and_nothing_is_reported(rule: str, aws: Fak
         module.lambda_handler(event, None)
         for operation in dict.fromkeys(aws.operations):
             aws.evaluations.clear()
-            aws.answers[operation] = ["AccessDenied: denied by the test"]
+            aws.canned_answers[operation] = ["AccessDenied: denied by the test"]
             try:
                 module.lambda_handler(event, None)
             except ClientError as ex:
@@ -395,18 +394,18 @@ def test_stackset_is_of_no_partition_and_leaves_the_parameters_open() -> None:
 
 
 def test_written_file_is_accepted_by_the_linter_for_all_regions(
-    copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    project_copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(organization, "ROOT", copy)
+    monkeypatch.setattr(organization, "ROOT", project_copy)
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.setenv(name, "cn-north-1")  # of no effect
     organization.main()
     printed = capsys.readouterr().out
     assert re.match(r"Wrote organization\.json: [0-9,]+ bytes\.\n", printed)
-    assert json.loads((copy / "organization.json").read_text()) == TRANSLATED
+    assert json.loads((project_copy / "organization.json").read_text()) == TRANSLATED
     lint = "from cfnlint.runner import main; main()"
     command = [sys.executable, "-c", lint, "--regions=ALL_REGIONS", "--", "organization.json"]
-    linted = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
+    linted = subprocess.run(command, cwd=project_copy, capture_output=True, text=True, check=False)
     assert linted.returncode == 0, linted.stdout
 
 
@@ -421,12 +420,12 @@ def test_file_too_large_for_a_template_body_says_so(
     size: int,
     code: int,
     message: str,
-    copy: Path,
+    project_copy: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(organization, "ROOT", copy)
-    with (copy / RULES[0] / "app.py").open("a") as file:
+    monkeypatch.setattr(organization, "ROOT", project_copy)
+    with (project_copy / RULES[0] / "app.py").open("a") as file:
         file.write("#" * size)
     said, ended = "", 0
     try:
@@ -435,4 +434,4 @@ def test_file_too_large_for_a_template_body_says_so(
         said, ended = str(ex.code), 1
     assert ended == code
     assert message in said + capsys.readouterr().out
-    assert (copy / "organization.json").stat().st_size > size
+    assert (project_copy / "organization.json").stat().st_size > size

@@ -14,9 +14,15 @@ from scripts.local_aws import run_rule, start_local_aws
 from scripts.preview import __main__ as preview
 from scripts.preview.record import Record
 from scripts.run_events import list_sample_events
-from scripts.template import ROOT, load_template, read_rule
-from tests.conftest import RULES, JsonObject, Project, make_snapshot, make_volume, read_event
-from tests.scripts.test_preview_files import make_history, name_as_api
+from scripts.template import ROOT, JsonObject, load_template, read_rule
+from tests.helpers import RULES, read_event
+from tests.scripts.helpers import (
+    Project,
+    make_history,
+    make_snapshot,
+    make_volume,
+    name_as_api,
+)
 
 NEEDS_SNAPSHOT = (
     "volumes: needs a configuration snapshot: a part of an account would certify the whole."
@@ -259,12 +265,12 @@ def test_scope_that_an_export_does_not_tell_is_an_error(project: Project, run: A
 
 
 def test_reader_that_stops_ends_the_command_without_a_traceback(
-    copy: Path, project: Project
+    project_copy: Path, project: Project
 ) -> None:
     items = [make_volume(f"i-{each}", 1, resourceType="AWS::EC2::Instance") for each in range(999)]
     path = project.write("items.json", make_history(*items))
     command = f"{sys.executable} -m scripts.preview {path} | head -n 1"
-    done = subprocess.run(command, shell=True, cwd=copy, capture_output=True, check=False)  # noqa: S602
+    done = subprocess.run(command, shell=True, cwd=project_copy, capture_output=True, check=False)  # noqa: S602
     assert done.stdout.count(b"\n") == 1
     assert done.stderr == b""
 

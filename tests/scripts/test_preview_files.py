@@ -10,30 +10,23 @@ from typing import Any
 import pytest
 
 from scripts.local_aws import CAPTURED
-from scripts.preview.files import API_NAMES, NEEDED
+from scripts.preview.files import NEEDED
 from scripts.preview.record import Record
-from tests.conftest import ABSENT, JsonObject, Project, make_snapshot, make_volume
+from scripts.template import JsonObject
+from tests.helpers import ABSENT
+from tests.scripts.helpers import (
+    Project,
+    make_history,
+    make_snapshot,
+    make_volume,
+    name_as_api,
+)
 
 VOLUME = "AWS::EC2::Volume"
 ONE, OTHER = "123456789012", "111122223333"
 
 
 # The forms, as AWS Config writes them
-
-
-def make_history(*items: JsonObject) -> JsonObject:
-    return {"fileVersion": "1.0", "configurationItems": items}
-
-
-def name_as_api(item: JsonObject, *, is_text: bool = True) -> JsonObject:
-    """Return the item with the names of the API, whose answers have texts and queries objects."""
-    item = {API_NAMES.get(name, name): value for name, value in item.items()}
-    if is_text:
-        supplementary = item.get("supplementaryConfiguration", {})
-        texts = {name: json.dumps(value) for name, value in supplementary.items()}
-        item |= {"configuration": json.dumps(item["configuration"])}
-        item |= {"supplementaryConfiguration": texts}
-    return item
 
 
 def print_history(*items: JsonObject, time: Any = "2026-11-05T09:15:27.482000+00:00") -> JsonObject:

@@ -11,7 +11,8 @@ import pytest
 
 from scripts import run_events
 from scripts.template import ROOT
-from tests.conftest import RULES, Project, run_module
+from tests.helpers import RULES, run_module
+from tests.scripts.helpers import Project
 
 README = (ROOT / "README.md").read_text()
 
@@ -224,22 +225,22 @@ def test_log_is_shown_on_request(project: Project, run: Any) -> None:
     assert "| " not in run()[1]
 
 
-def test_no_setting_of_the_caller_reaches_a_rule(copy: Path) -> None:
-    app = copy / RULES[0] / "app.py"
+def test_no_setting_of_the_caller_reaches_a_rule(project_copy: Path) -> None:
+    app = project_copy / RULES[0] / "app.py"
     app.write_text(f"import os\nprint(sorted(os.environ))\n{app.read_text()}")
     settings = dict.fromkeys(("AWS_ENDPOINT_URL", "HTTPS_PROXY"), "http://127.0.0.1:1")
     settings |= {"AWS_PROFILE": "missing", "AWS_RETRY_MODE": "bogus", "ASSUME_ROLE_MODE": "none"}
     chosen = ("--log", "--rule", RULES[0])
-    printed = run_module(copy, "scripts.run_events", *chosen, **settings).stdout
+    printed = run_module(project_copy, "scripts.run_events", *chosen, **settings).stdout
     assert printed.endswith(" 0 errors\n")
     assert [name for name in settings if f"'{name}'" in printed] == []
 
 
-def test_interrupt_ends_the_run_without_a_traceback(copy: Path) -> None:
-    (copy / RULES[0] / "app.py").write_text("while True: pass")
+def test_interrupt_ends_the_run_without_a_traceback(project_copy: Path) -> None:
+    (project_copy / RULES[0] / "app.py").write_text("while True: pass")
     command = [sys.executable, "-m", "scripts.run_events", "--rule", RULES[0]]
     pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    started: Any = subprocess.Popen(command, cwd=copy, **pipes)
+    started: Any = subprocess.Popen(command, cwd=project_copy, **pipes)
     with started as process:
         assert process.stdout.read(len(RULES[0])).decode() == RULES[0]
         process.send_signal(signal.SIGINT)
