@@ -35,12 +35,18 @@ Resources:
       Policies: []
   VolumesRule:
     Properties:
+      ConfigRuleName: !Sub ${RuleNamePrefix}volumes
       Description: Volumes.
       Source: { SourceDetails: [{ MessageType: ScheduledNotification }] }
 
 Outputs:
+  # ----- sizes -----
   SizesRuleName:
     Value: !Ref SizesRule
+
+  # ----- volumes -----
+  VolumesFunctionName:
+    Value: !Ref VolumesFunction
   VolumesRuleName:
     Value: !Ref VolumesRule
 """
@@ -89,7 +95,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     notification = {"notificationCreationTime": "2026-11-06T09:15:28.107Z"}
     notification["messageType"] = "ScheduledNotification"
     event = {"invokingEvent": notification, "accountId": "123456789012", "resultToken": "real"}
-    event["configRuleName"] = "volumes"
+    event["configRuleName"] = "config-rules-volumes"
     for rule in ("sizes", "volumes"):
         made.write(f"tests/test_{rule}.py", f'RULE = "{rule}"')
     made.write("events/volumes/count.json", event)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from scripts import check, make_rule
-from scripts.template import list_rules, load_template
+from scripts.template import ROOT, list_rules, load_template
 from tests.helpers import RULES, run_module
 from tests.scripts.helpers import Project
 
@@ -15,7 +15,7 @@ SHIPPED = [rule for rule in ("desired_instance_type", "resource_count_limit") if
 
 @pytest.mark.skipif(not SHIPPED, reason="the shipped rules were removed")
 def test_copy_runs_and_passes_and_the_other_tests_name_what_is_left(project_copy: Path) -> None:
-    name = "a_name_that_has_35_characters_in_it"
+    name = "a_name_that_has_32_characters_ok"
     made = run_module(project_copy, "scripts.make_rule", name, SHIPPED[-1])
     assert made.returncode == 0, made.stderr
     style = run_module(project_copy, "ruff", "check", name, f"tests/test_{name}.py")
@@ -26,26 +26,41 @@ def test_copy_runs_and_passes_and_the_other_tests_name_what_is_left(project_copy
     assert failed == ["test_no_two_rules_share_a_description"] * 3, tested.stdout
 
 
-def test_names_are_replaced_where_they_name_the_rule_alone(
-    project: Project, capsys: pytest.CaptureFixture[str]
-) -> None:
-    make_rule.main(["count", "volumes"])  # a word that the rule's code has, too
-    load_template.cache_clear()
-    make_rule.main(["vpc_limit", "count"])
-    load_template.cache_clear()
+def test_names_are_replaced_only_where_they_name_the_rule(project: Project) -> None:
+    for name, like in (("count", "volumes"), ("vpc_limit", "count")):  # the code says count, too
+        make_rule.main([name, like])
+        load_template.cache_clear()
     assert list_rules() == ["sizes", "volumes", "count", "vpc_limit"]
-    assert {"CountRuleName", "VpcLimitRuleName"} <= load_template()["Outputs"].keys()
     app = (project.root / "vpc_limit/app.py").read_text()
     assert app == (project.root / "volumes/app.py").read_text()
     event = (project.root / "events/vpc_limit/count.json").read_text()
-    assert '"configRuleName": "vpc-limit"' in event
+    assert '"configRuleName": "config-rules-vpc-limit"' in event
     assert 'RULE = "vpc_limit"' in (project.root / "tests/test_vpc_limit.py").read_text()
-    edits = re.findall(r"^  (\S+?)(?::(\d+))?  ", capsys.readouterr().out, re.MULTILINE)
-    assert len(edits) == 14
-    for path, line in edits:
-        text = (project.root / path).read_text() if line else ""
-        assert not line or text.splitlines()[int(line) - 1]
-        assert line or (project.root / path).exists() or path.endswith("state.py")
+
+
+def test_copy_has_the_resources_and_outputs_of_the_rule(project: Project) -> None:
+    make_rule.main(["vpc_limit", "volumes"])
+    load_template.cache_clear()
+    template = load_template()
+    assert [*template["Resources"]][-2:] == ["VpcLimitFunction", "VpcLimitRule"]
+    assert [*template["Outputs"]][-2:] == ["VpcLimitFunctionName", "VpcLimitRuleName"]
+    assert template["Outputs"]["VpcLimitFunctionName"]["Value"] == {"Ref": "VpcLimitFunction"}
+    properties = template["Resources"]["VpcLimitRule"]["Properties"]
+    assert properties["ConfigRuleName"] == {"Fn::Sub": "${RuleNamePrefix}vpc-limit"}
+
+
+def test_what_is_left_to_edit_names_files_and_sections(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_rule.main(["vpc_limit", "volumes"])
+    edits = re.findall(r"^  (\S+?)(?:, (.+?))?  ", capsys.readouterr().out, re.MULTILINE)
+    assert edits[0] == ("vpc_limit/app.py", "")
+    for path, section in edits:
+        if section:
+            heading = rf"^(## )?{section}:?$"
+            assert re.search(heading, (ROOT / path).read_text(), re.MULTILINE), (path, section)
+        else:
+            assert (project.root / path).exists() or path == "events/vpc_limit/state.py"
 
 
 @pytest.mark.parametrize(
@@ -55,6 +70,7 @@ def test_names_are_replaced_where_they_name_the_rule_alone(
         ("events", "volumes", "NAME must be new: events exists."),
         ("large", "sizes", "NAME must be new: large exists."),
         ("S3Bucket", "sizes", "NAME must be a name like s3_bucket_versioning, not 'S3Bucket'."),
+        ("a" * 33, "sizes", "NAME must have at most 32 characters, not 33."),
         ("new_rule", "other", "LIKE must be one of sizes, volumes, not 'other'."),
     ],
 )
