@@ -74,7 +74,7 @@ def list_edits(name: str) -> str:
         (f"{name}/app.py", "the docstring, and the functions below the heading This rule"),
         (f"events/{name}/", "an event for each result, and what AWS Config has recorded"),
         (f"events/{name}/state.py", "write it if the rule calls another service than AWS Config"),
-        ("template.yaml, Resources", f"its section {name}: descriptions, scope, actions"),
+        ("template.yaml, Resources", "its section: descriptions, InputParameters, Scope, Policies"),
         ("template.yaml, Parameters", "add what should differ between stacks"),
         ("README.md, The rules", "add a row for the rule"),
         ("README.md, Parameters of the stack", "add a row for each parameter that you have added"),

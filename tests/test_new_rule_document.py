@@ -10,8 +10,8 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.kms.responses import KmsResponse
 
-from scripts.template import ROOT
-from tests.helpers import RULES, FakeAws, run_module
+from scripts.template import ROOT, JsonObject
+from tests.helpers import RULES, FakeAws, load, run_module
 
 TEXT = (ROOT / "docs/new-rule.md").read_text()
 CODE = [dedent(block) for block in re.findall(r"^ *```python\n(.*?)^ *```$", TEXT, re.M | re.S)]
@@ -41,8 +41,9 @@ def test_example_of_a_rule_works(project_copy: Path) -> None:
     assert re.findall(r"NOT_APPLICABLE +(\w+)", ran.stdout) == ["AIDADELETED"] * 2
     tested = run_module(project_copy, "pytest", str(tests))
     assert tested.returncode == 0, tested.stdout
-    style = run_module(project_copy, "ruff", "format", "--check", str(app), str(state), str(tests))
-    assert style.returncode == 0, style.stdout
+    for command in (["check"], ["format", "--check"]):
+        style = run_module(project_copy, "ruff", *command, str(state), str(tests))
+        assert style.returncode == 0, style.stdout
 
 
 def test_what_moto_lacks_can_be_added(aws: FakeAws, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,6 +56,22 @@ def test_what_moto_lacks_can_be_added(aws: FakeAws, monkeypatch: pytest.MonkeyPa
     (store,) = kms.describe_custom_key_stores()["CustomKeyStores"]
     assert store == {"CustomKeyStoreId": "cks-1"}
     assert aws.operations[-1] == "DescribeCustomKeyStores", "its permission is tested, too"
+
+
+@pytest.mark.parametrize(
+    ("item", "expected"),
+    [
+        pytest.param({"tags": {"Owner": "ann"}}, {"Owner": "ann"}, id="an object"),
+        pytest.param({"tags": None}, {}, id="null"),
+        pytest.param({}, {}, id="absent"),
+    ],
+)
+def test_tags_are_read(item: JsonObject, expected: JsonObject) -> None:
+    names: JsonObject = {"JsonObject": JsonObject, "field_error": load(RULES[0]).field_error}
+    exec(find_code("def get_tags"), names)  # noqa: S102  # as a part of app.py
+    assert names["get_tags"](item) == expected
+    with pytest.raises(ValueError, match=r"^tags must be an object"):
+        names["get_tags"]({"tags": "Owner"})
 
 
 def test_held_results_are_answered_in_pages(aws: FakeAws) -> None:
