@@ -48,7 +48,7 @@ def test_example_of_a_rule_works(project_copy: Path) -> None:
 
 def test_what_moto_lacks_can_be_added(aws: FakeAws, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(KmsResponse, "describe_custom_key_stores", None, raising=False)
-    for content in ("RotationPeriodInDays", "describe_custom_key_stores"):
+    for content in ("RotationPeriodInDays", "describe_custom_key_stores", "answer_query"):
         exec(find_code(content), {})  # noqa: S102  # as state.py is run
     kms: Any = boto3.client("kms")
     key_id = kms.create_key()["KeyMetadata"]["KeyId"]
@@ -56,6 +56,9 @@ def test_what_moto_lacks_can_be_added(aws: FakeAws, monkeypatch: pytest.MonkeyPa
     (store,) = kms.describe_custom_key_stores()["CustomKeyStores"]
     assert store == {"CustomKeyStoreId": "cks-1"}
     assert aws.operations[-1] == "DescribeCustomKeyStores", "its permission is tested, too"
+    query = "SELECT resourceId WHERE resourceType = 'AWS::EC2::Instance'"
+    answer = boto3.client("config").select_resource_config(Expression=query)
+    assert answer["Results"] == ['{"resourceId": "i-1"}']
 
 
 @pytest.mark.parametrize(

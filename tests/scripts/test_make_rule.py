@@ -14,7 +14,7 @@ SHIPPED = [rule for rule in ("desired_instance_type", "resource_count_limit") if
 
 
 @pytest.mark.skipif(not SHIPPED, reason="the shipped rules were removed")
-def test_copy_runs_and_passes_and_the_other_tests_name_what_is_left(project_copy: Path) -> None:
+def test_copy_passes_all_but_the_check_of_descriptions(project_copy: Path) -> None:
     name = "a_name_that_has_32_characters_ok"
     made = run_module(project_copy, "scripts.make_rule", name, SHIPPED[-1])
     assert made.returncode == 0, made.stderr
