@@ -18,7 +18,7 @@ def rename(text: str, like: str, name: str) -> str:
         text = text.replace(f"{before}{like}{after}", f"{before}{name}{after}")
     # AWS Config's name of the rule, in the template after the prefix and in the sample events.
     old, new = like.replace("_", "-"), name.replace("_", "-")
-    text = re.sub(rf"(\$\{{RuleNamePrefix\}}){old}(?![\w-])", rf"\g<1>{new}", text)
+    text = re.sub(rf"(\$\{{RuleNamePrefix\}}){old}", rf"\g<1>{new}", text)
     text = re.sub(rf'("configRuleName": "[\w-]*?){old}"', rf'\g<1>{new}"', text)
     # DesiredInstanceTypeFunction is the rule's; DesiredInstanceType is a parameter of the stack.
     pattern = rf"\b{get_name(like)}(?=Function|Permission|Rule|Alarm)"

@@ -63,6 +63,18 @@ def test_what_is_left_to_edit_names_files_and_sections(
             assert (project.root / path).exists() or path == "events/vpc_limit/state.py"
 
 
+def test_rule_without_both_sections_is_not_copied(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    template = project.root / "template.yaml"
+    resources, heading, outputs = template.read_text().rpartition("  # ----- volumes -----\n")
+    project.write("template.yaml", resources + outputs)
+    with pytest.raises(SystemExit):
+        make_rule.main(["vpc_limit", "volumes"])
+    assert f'a section "{heading.strip()}" in Resources and in Outputs' in capsys.readouterr().err
+    assert not (project.root / "vpc_limit").exists()
+
+
 @pytest.mark.parametrize(
     ("name", "like", "message"),
     [
