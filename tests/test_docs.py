@@ -138,7 +138,7 @@ def list_anchors(text: str) -> set[str]:
 @every_document
 def test_links_lead_to_files_and_headings(document: str, text: str) -> None:
     prose = FENCE.sub("", text)
-    links = re.findall(r"\]\((?!https:)(.+?)\)", prose)
+    links = re.findall(r"\]\((?!https:)(\S+?)\)", prose)
     links += re.findall(r"^\[.+?\]: (?!https:)(.+)", prose, re.MULTILINE)
     for link in links:
         name, _, anchor = link.partition("#")
