@@ -22,15 +22,19 @@ unexport PYTHONDONTWRITEBYTECODE  # without bytecode every later command takes t
 help:  ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | column -t -s '|'
 
-run: .venv/run  ## run the sample events; EVENT=file, RULE=folder, ALL=1, LOG=1 to see the log
-	@$(RUN_MODULE) scripts.run_events $(EVENT) $(call option,RULE,rule) $(call flag,ALL,all) \
-	  $(call flag,LOG,log)
+run: .venv/run  ## run the sample events; EVENT=file, RULE=folder, ALL=1, LOG=1; LIVE=1 in your account
+	@$(RUN_MODULE) scripts.$(if $(call flag,LIVE,live),live,run_events) $(EVENT) \
+	  $(call option,RULE,rule) $(call flag,ALL,all) $(call flag,LOG,log)
 
 preview: .venv/run  ## what the rules would report of ITEMS=files; RULE=, PARAMETERS=, ALL=1, CSV=file
 	@$(RUN_MODULE) scripts.preview $(ITEMS) $(call option,RULE,rule) \
 	  $(call option,PARAMETERS,parameters) $(call option,CSV,csv) $(call flag,ALL,all)
 
-test: .venv/dev .venv-sam/ready .sdk-oldest/ready  ## check style, types and template; run all tests
+check: .venv/run  ## check files, template and events, and run each sample event once
+	@$(RUN_MODULE) scripts.check
+
+test: .venv/dev .venv-sam/ready .sdk-oldest/ready  ## check everything and run all tests
+	@$(RUN_MODULE) scripts.check
 	@$(RUN_MODULE) ruff check .
 	@$(RUN_MODULE) ruff format --check .
 	@$(RUN_MODULE) mypy

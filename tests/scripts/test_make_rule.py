@@ -53,7 +53,8 @@ def test_copy_has_the_resources_and_outputs_of_the_rule(project: Project) -> Non
     make_rule.main(["vpc_limit", "volumes"])
     load_template.cache_clear()
     template = load_template()
-    assert [*template["Resources"]][-2:] == ["VpcLimitFunction", "VpcLimitRule"]
+    made = ["VpcLimitFunction", "VpcLimitPermission", "VpcLimitRule"]
+    assert [*template["Resources"]][-3:] == made
     assert [*template["Outputs"]][-2:] == ["VpcLimitFunctionName", "VpcLimitRuleName"]
     assert template["Outputs"]["VpcLimitFunctionName"]["Value"] == {"Ref": "VpcLimitFunction"}
     properties = template["Resources"]["VpcLimitRule"]["Properties"]
