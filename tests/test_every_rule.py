@@ -14,7 +14,7 @@ from scripts.run_events import list_sample_events
 from scripts.template import ROOT, JsonObject, get_name, read_rule
 from tests.helpers import ABSENT, RULES, FakeAws, every_rule, load, read_event, read_sample
 
-# The names that lead to a field: invokingEvent, configurationItem, resourceId. 0 is in a list.
+# The way to a field: the names of the objects that it is in, and 0 for the first of a list.
 Field = tuple[Any, ...]
 every_event = pytest.mark.parametrize(
     ("rule", "case"), [(rule, path.stem) for rule in RULES for path in list_sample_events(rule)]
