@@ -10,6 +10,7 @@ import os
 import re
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from itertools import combinations
@@ -300,6 +301,14 @@ def check_rule_names(rules: list[str]) -> Iterator[str]:
             )
 
 
+def check_names(_rules: list[str]) -> Iterator[str]:
+    """Ask for one resource or output of each name: of two, YAML keeps the last one silently."""
+    for section in re.split(r"^(?=\w)", (ROOT / "template.yaml").read_text(), flags=re.MULTILINE):
+        for name, number in Counter(re.findall(r"^  (\w+):", section, re.MULTILINE)).items():
+            if number > 1:
+                yield f"template.yaml: {name} is there {number} times: rename or remove one."
+
+
 def check_outputs(_rules: list[str]) -> Iterator[str]:
     """Ask for outputs of what there is."""
     template = load_template()
@@ -472,6 +481,7 @@ CHECKS_OF_ALL_RULES: tuple[Callable[[list[str]], Iterable[str]], ...] = (
     check_shared_text,
     check_descriptions,
     check_rule_names,
+    check_names,
     check_outputs,
     check_version,
     check_readme_links,

@@ -258,6 +258,13 @@ ONE_FILE = "because a rule is one app.py, which needs only what Lambda has."
         ),
         pytest.param(
             TEMPLATE,
+            "  VolumesRuleName:",
+            "  VolumesRuleName:\n    Value: 1\n  VolumesRuleName:",
+            "template.yaml: VolumesRuleName is there 2 times: rename or remove one.",
+            id="an output that is there twice",
+        ),
+        pytest.param(
+            TEMPLATE,
             "!Ref VolumesRule",
             "!Ref Volumes",
             "template.yaml: the output VolumesRuleName is of no resource: correct or remove it.",
