@@ -96,7 +96,7 @@ def check_code(rule: str) -> Iterator[str]:
     try:
         handlers = [each for each in list_functions(rule) if each.name == "lambda_handler"]
     except SyntaxError as ex:
-        yield f"{rule}/app.py, line {ex.lineno}: correct the {ex.msg}."
+        yield f"{rule}/app.py, line {ex.lineno}: {ex.msg}: correct it."
         return
     if not handlers:
         yield f"{rule}/app.py has no lambda_handler(event, context): write it."
@@ -437,7 +437,7 @@ def check_results(rule: str) -> Iterator[str]:
             try:
                 event, invoking_event, _parameters = read_event(path)
             except ValueError:
-                continue  # check_events says why
+                return  # check_events says why
             shown.add(invoking_event.get("messageType"))
             outcome = run_rule(rule, event, aws)
             evaluations += outcome.evaluations
