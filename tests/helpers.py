@@ -22,7 +22,16 @@ from scripts.run_events import list_sample_events, load_event
 from scripts.template import ROOT, JsonObject, list_rules
 
 RULES = list_rules()
-ABSENT = object()  # as a field's value: the field is not there
+
+
+class Absent:
+    """As a field's value: the field is not there."""
+
+    def __repr__(self) -> str:
+        return "absent"
+
+
+ABSENT = Absent()
 every_rule = pytest.mark.parametrize("rule", RULES)
 
 SAM_PYTHON = ROOT / ".venv-sam" / "bin" / "python"
