@@ -10,6 +10,7 @@ import os
 import re
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from itertools import combinations
@@ -95,7 +96,7 @@ def check_code(rule: str) -> Iterator[str]:
     try:
         handlers = [each for each in list_functions(rule) if each.name == "lambda_handler"]
     except SyntaxError as ex:
-        yield f"{rule}/app.py, line {ex.lineno}: correct the {ex.msg}."
+        yield f"{rule}/app.py, line {ex.lineno}: {ex.msg}: correct it."
         return
     if not handlers:
         yield f"{rule}/app.py has no lambda_handler(event, context): write it."
@@ -300,6 +301,14 @@ def check_rule_names(rules: list[str]) -> Iterator[str]:
             )
 
 
+def check_names(_rules: list[str]) -> Iterator[str]:
+    """Ask for one resource or output of each name: of two, YAML keeps the last one silently."""
+    for section in re.split(r"^(?=\w)", (ROOT / "template.yaml").read_text(), flags=re.MULTILINE):
+        for name, number in Counter(re.findall(r"^  (\w+):", section, re.MULTILINE)).items():
+            if number > 1:
+                yield f"template.yaml: {name} is there {number} times: rename or remove one."
+
+
 def check_outputs(_rules: list[str]) -> Iterator[str]:
     """Ask for outputs of what there is."""
     template = load_template()
@@ -428,7 +437,7 @@ def check_results(rule: str) -> Iterator[str]:
             try:
                 event, invoking_event, _parameters = read_event(path)
             except ValueError:
-                continue  # check_events says why
+                return  # check_events says why
             shown.add(invoking_event.get("messageType"))
             outcome = run_rule(rule, event, aws)
             evaluations += outcome.evaluations
@@ -472,6 +481,7 @@ CHECKS_OF_ALL_RULES: tuple[Callable[[list[str]], Iterable[str]], ...] = (
     check_shared_text,
     check_descriptions,
     check_rule_names,
+    check_names,
     check_outputs,
     check_version,
     check_readme_links,

@@ -23,7 +23,16 @@ from scripts.sample_events import list_sample_events, load_event
 from scripts.template import ROOT, JsonObject, list_rules
 
 RULES = list_rules()
-ABSENT = object()  # as a field's value: the field is not there
+
+
+class Absent:
+    """As a field's value: the field is not there."""
+
+    def __repr__(self) -> str:
+        return "absent"
+
+
+ABSENT = Absent()
 every_rule = pytest.mark.parametrize("rule", RULES)
 
 SAM_PYTHON = ROOT / ".venv-sam" / "bin" / "python"
@@ -98,11 +107,12 @@ def with_changes(event: JsonObject, name: str, changes: JsonObject) -> JsonObjec
 
 @dataclass
 class Call:
-    """One request: its action (config:PutEvaluations) and the account that signed it."""
+    """One request: its action (config:PutEvaluations), and with whose credentials it was made."""
 
     action: str
     parameters: JsonObject
     account_id: str
+    has_session_token: bool
 
     @property
     def operation(self) -> str:
@@ -131,7 +141,9 @@ class FakeAws(LocalAws):
         parameters = json.loads(body) if is_json else dict(parse_qsl(body))
         signed = re.search("Credential=(.+?)/", str(request.headers["Authorization"]))
         assert signed, "every request is signed"
-        self.requests.append(Call(call, parameters, get_account_id_from(signed[1])))
+        has_session_token = "X-Amz-Security-Token" in request.headers
+        account_id = get_account_id_from(signed[1])
+        self.requests.append(Call(call, parameters, account_id, has_session_token))
         if not self.canned_answers.get(operation):
             return None
         answer = self.canned_answers[operation].pop(0)

@@ -62,8 +62,9 @@ def test_each_account_is_reported_with_its_own_role(
     monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: 3600))
     for account_id in accounts:
         module.lambda_handler(read_sample(rule, **of_account(account_id)), None)
-    signers = [each.account_id for each in aws.requests if each.operation == "PutEvaluations"]
-    assert signers == accounts
+    reports = [each for each in aws.requests if each.operation == "PutEvaluations"]
+    assert [each.account_id for each in reports] == accounts
+    assert all(each.has_session_token for each in reports), "AWS accepts no role's key without it"
     assumed = [each for each in aws.requests if each.operation == "AssumeRole"]
     services = {each.action.partition(":")[0] for each in aws.requests} - {"sts"}
     assert len(assumed) == 2 * len(services)

@@ -159,6 +159,7 @@ def test_entry_that_is_no_instance_type_is_an_error(desired: str) -> None:
         ("{}", "configuration must be a non-empty object, not a string."),
         ({"imageId": "ami-1"}, "instanceType must be a non-empty string, not None."),
     ],
+    ids=["null", "a string", "no instance type"],
 )
 def test_configuration_without_instance_type_is_an_error(configuration: Any, message: str) -> None:
     item = {"resourceType": "AWS::EC2::Instance", "configuration": configuration}

@@ -42,6 +42,17 @@ NOTIFIED = "2026-11-05T09:15:27.482Z"
         (5, str, "a non-empty string, not 5"),
         ("x", dict, "a non-empty object, not 'x'"),
     ],
+    ids=[
+        "a string",
+        "an object",
+        "a list",
+        "an object where one is asked for",
+        "null",
+        "zero",
+        "an empty string",
+        "a number where a string is asked for",
+        "a string where an object is asked for",
+    ],
 )
 def test_value_that_is_not_empty_is_defined(
     rule: str, value: Any, kind: type, expected: str | None
@@ -71,6 +82,7 @@ def test_value_that_is_not_empty_is_defined(
         ("ruleParameters", "", "a string that holds a JSON object, not ''."),
         ("ruleParameters", None, "a string that holds a JSON object, not None."),
     ],
+    ids=str,
 )
 def test_invalid_field_is_named_and_shown_unless_it_is_secret(
     rule: str, field: str, value: Any, message: str
@@ -86,7 +98,11 @@ def test_absent_rule_parameters_are_none(rule: str) -> None:
 
 
 @for_rules_with("parse_event")
-@pytest.mark.parametrize("event", [None, {}, [{"resultToken": "a-real-token"}], "text"])
+@pytest.mark.parametrize(
+    "event",
+    [None, {}, [{"resultToken": "a-real-token"}], "text"],
+    ids=["null", "an empty object", "a list", "a string"],
+)
 def test_event_that_is_no_object_is_not_shown(rule: str, event: Any) -> None:
     with pytest.raises(ValueError, match=r"^event must be a non-empty object\.$"):
         load(rule).parse_event(event)
@@ -176,6 +192,16 @@ def get_configuration(rule: str, time: str = NOTIFIED) -> JsonObject:
         ("27.482", ["27.082"], None),
         ("27.482", ["26.482"], None),
     ],
+    ids=[
+        "the notified one among others",
+        "the notified one at a whole second",
+        "the notified one at a second's end",
+        "a newer one instead of an older",
+        "a newer one",
+        "a millisecond older",
+        "less than a second older",
+        "a second older",
+    ],
 )
 def test_configuration_is_never_older_than_the_notified_one(
     rule: str, notified: str, times: list[str], found: str | None, aws: FakeAws
@@ -262,6 +288,7 @@ def test_api_item_gets_the_form_of_events(rule: str) -> None:
         ({"configuration": ""}, {"configuration": ""}),
         ({"configuration": "null"}, {"configuration": None}),
     ],
+    ids=["every field", "an empty configuration", "a configuration that is null"],
 )
 def test_absent_fields_stay_absent(rule: str, item: JsonObject, converted: JsonObject) -> None:
     assert load(rule).convert_api_configuration(item) == converted
@@ -282,6 +309,16 @@ LEFT_SCOPE = "the resource is no longer in the rule's scope."
         ("ResourceNotRecorded", {}, "the resource's status is ResourceNotRecorded."),
         ("ResourceDeletedNotRecorded", {}, "the resource's status is ResourceDeletedNotRecorded."),
         ("ResourceUnheardOf", {}, "the resource's status is ResourceUnheardOf."),
+    ],
+    ids=[
+        "it is there",
+        "it was discovered",
+        "it left the scope",
+        "it is deleted",
+        "it is deleted and left the scope",
+        "it is not recorded",
+        "it is deleted and not recorded",
+        "a status that is new",
     ],
 )
 def test_status_and_scope_decide_if_it_is_evaluated(
@@ -336,7 +373,9 @@ def test_evaluations_are_returned_as_they_were_sent(rule: str, token: str, aws: 
 
 
 @for_rules_with("report_evaluations")
-@pytest.mark.parametrize(("number", "sizes"), [(0, [0]), (100, [100]), (201, [100, 100, 1])])
+@pytest.mark.parametrize(
+    ("number", "sizes"), [(0, [0]), (100, [100]), (201, [100, 100, 1])], ids=["none", "100", "201"]
+)
 def test_evaluations_are_sent_in_calls_of_100(
     rule: str, number: int, sizes: list[int], aws: FakeAws
 ) -> None:
@@ -361,7 +400,9 @@ def test_rejected_evaluations_are_named_after_all_were_sent(rule: str, aws: Fake
 
 
 @for_rules_with("report_evaluations")
-@pytest.mark.parametrize(("length", "shown"), [(256, "x" * 256), (257, "x" * 255 + "…")])
+@pytest.mark.parametrize(
+    ("length", "shown"), [(256, "x" * 256), (257, "x" * 255 + "…")], ids=["256", "257"]
+)
 def test_annotation_is_cut_at_256_characters(
     rule: str, length: int, shown: str, aws: FakeAws
 ) -> None:

@@ -33,7 +33,7 @@ def test_all_problems_are_told_at_once(
     project.replace("README.md", "`3`", "`4`")
     assert check.main() == 1
     assert capsys.readouterr().out.splitlines() == [
-        "volumes/app.py, line 28: correct the invalid syntax.",
+        "volumes/app.py, line 28: invalid syntax: correct it.",
         "README.md: correct the rows of ['Limit'] to what template.yaml says of them.",
         "events/sizes/large.json: resultToken must be TESTMODE, a dry run.",
         "events/sizes/small.json: Expecting ':' delimiter: line 2 column 19 (char 20): correct it.",
@@ -255,6 +255,13 @@ ONE_FILE = "because a rule is one app.py, which needs only what Lambda has."
             "template.yaml: VolumesRule has the Description of SizesRule: say what the rule is "
             "about.",
             id="the description of another rule",
+        ),
+        pytest.param(
+            TEMPLATE,
+            "  VolumesRuleName:",
+            "  VolumesRuleName:\n    Value: 1\n  VolumesRuleName:",
+            "template.yaml: VolumesRuleName is there 2 times: rename or remove one.",
+            id="an output that is there twice",
         ),
         pytest.param(
             TEMPLATE,

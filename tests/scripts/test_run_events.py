@@ -142,6 +142,7 @@ def test_handler_under_construction_is_shown_as_it_is(
             ": item 1 (no resourceId): it must be an object, not 'x'.",
         ),
     ],
+    ids=["an empty file", "no JSON", "a list", "no list of items", "a string in place of an item"],
 )
 def test_file_that_cannot_be_used_is_named(
     name: str, content: Any, message: str, project: Project, run: Any
@@ -207,6 +208,7 @@ def test_ten_results_are_listed_unless_all_are_asked_for(project: Project, run: 
         ),
         (["rule", "NAME=mine", "LIKE="], '"mine" ""'),
     ],
+    ids=["run", "preview with a table", "preview with parameters", "rule"],
 )
 def test_make_passes_what_is_typed_to_the_command(given: list[str], passed: str) -> None:
     make = ["make", "--just-print", "--no-print-directory", *given]
