@@ -1,15 +1,17 @@
 """AWS Config rule: EC2 instances are of a desired type.
 
-Trigger         configuration changes, oversized ones too; scope: AWS::EC2::Instance
+Trigger         configuration changes, oversized ones too
+Scope           AWS::EC2::Instance
 Parameter       desiredInstanceType: instance types separated by commas, * and ? are wildcards;
                 for example {"desiredInstanceType": "t3.*,m5.large"}
 COMPLIANT       the instance type matches one of them
-NON_COMPLIANT   it matches none
+NON_COMPLIANT   the instance type matches none of them
 NOT_APPLICABLE  the resource is deleted, not recorded, out of scope, or not an EC2 instance
 
-The change-triggered example of AWS's developer guide, in its order, fixed: whole names are
-compared, oversized notifications reported, and what would lose a result is an error (README).
+The change-triggered example of AWS's developer guide, with its functions in its order:
 https://docs.aws.amazon.com/config/latest/developerguide/evaluate-config_develop-rules_lambda-functions.html
+Where it differs: whole names of instance types are compared, oversized notifications are reported,
+and whatever would lose or falsify a result is an error (docs/differences.md).
 """
 
 import json
@@ -33,7 +35,7 @@ if MODE_SETTING.lower() not in ("true", "false"):
     raise ValueError(f"ASSUME_ROLE_MODE must be true or false, not {MODE_SETTING!r}.")
 ASSUME_ROLE_MODE = MODE_SETTING.lower() == "true"
 EXECUTION_ROLE_NAME = os.environ.get("EXECUTION_ROLE_NAME", "")
-# A call that is retried to its end takes at most 40 s: 3 x (2 + 7) s, and 13 s between.
+# A call that is retried to its end takes at most 40 s: three tries of 9 s, 13 s of waits between.
 RETRIES = {"mode": "standard", "total_max_attempts": 3}
 CLIENT_CONFIG = Config(connect_timeout=2, read_timeout=7, retries=RETRIES)
 LOGGER = logging.getLogger(__name__)
@@ -56,9 +58,12 @@ def get_client(service: str, event: JsonObject) -> Any:
     return build_client(service, f"{account_arn}:role/{role_name}", int(time.time() // 1800))
 
 
-@lru_cache(maxsize=50)  # over TLS a client takes about 1.2 MB
+@lru_cache(maxsize=50)  # 50 clients take about 60 MB over TLS
 def build_client(service: str, role_arn: str = "", half_hour: int = 0) -> Any:
-    """Return a client, kept across invocations, of `role_arn` or of the function's own role."""
+    """Return a client, kept across invocations, of `role_arn` or of the function's own role.
+
+    `half_hour` only lets the cache miss, so that a client with new credentials is built.
+    """
     if not role_arn:
         return boto3.client(service, config=CLIENT_CONFIG)
     credentials = get_assume_role_credentials(role_arn)
@@ -75,14 +80,34 @@ def check_defined(reference: Any, reference_name: str, kind: type = object) -> A
     """Return `reference`; ValueError if it is missing, empty or not of `kind` (str or dict)."""
     if reference and isinstance(reference, kind):
         return reference
-    noun = {"str": "string", "dict": "object"}.get(kind.__name__, "value")
-    raise field_error(reference_name, f"a non-empty {noun}", reference)
+    nouns: dict[type, str] = {str: "string", dict: "object"}
+    raise field_error(reference_name, f"a non-empty {nouns.get(kind, 'value')}", reference)
 
 
 def field_error(name: str, expected: str, value: object) -> ValueError:
-    """Return the error that says what a field must be; it shows no event and no result token."""
-    shown = "" if name in ("event", "resultToken") else f", not {value!r:.100}"
-    return ValueError(f"{name} must be {expected}{shown}.")
+    """Return the error that says what a field must be; it shows the value unless that is secret."""
+    if name in ("event", "invokingEvent", "resultToken"):
+        return ValueError(f"{name} must be {expected}.")
+    if name in ("configurationItem", "configurationItemSummary", "configuration"):
+        return ValueError(f"{name} must be {expected}, not {name_kind(value)}.")
+    return ValueError(f"{name} must be {expected}, not {shorten(repr(value), 100)}.")
+
+
+def name_kind(value: object) -> str:
+    """Return what kind of JSON a value is; the value itself can hold secrets."""
+    if value is None:
+        return "null"
+    if value == {}:
+        return "an empty object"
+    kinds = {dict: "an object", list: "a list", str: "a string", bool: "a truth value"}
+    return kinds.get(type(value), "a number")
+
+
+def shorten(text: str, length: int) -> str:
+    """Return the text, a longer one cut to `length` characters with an ellipsis."""
+    if len(text) <= length:
+        return text
+    return text[: length - 1] + "…"
 
 
 def is_oversized_changed_notification(message_type: str | None) -> bool:
@@ -116,6 +141,7 @@ def get_configuration(
 
 def convert_api_configuration(configuration_item: JsonObject) -> JsonObject:
     """Return a copy of the API's configuration item in the form that events have."""
+    # A copy in which times are strings.
     item: JsonObject = json.loads(json.dumps(configuration_item, default=format_time))
     for api_name, event_name in (
         ("accountId", "awsAccountId"),
@@ -128,7 +154,7 @@ def convert_api_configuration(configuration_item: JsonObject) -> JsonObject:
     if item.get("configuration"):
         item["configuration"] = json.loads(item["configuration"])
     for name, text in item.get("supplementaryConfiguration", {}).items():
-        with suppress(ValueError):  # a value that is no JSON stays a text
+        with suppress(ValueError):  # a value that is no JSON stays a string
             item["supplementaryConfiguration"][name] = json.loads(text)
     for relationship in item.get("relationships", []):
         if "relationshipName" in relationship:
@@ -150,8 +176,11 @@ def get_configuration_item(invoking_event: JsonObject, client: Any) -> JsonObjec
     message_type = invoking_event.get("messageType")
     is_oversized = is_oversized_changed_notification(message_type)
     if not is_oversized and message_type != "ConfigurationItemChangeNotification":
-        expected = "[Oversized]ConfigurationItemChangeNotification"
-        raise field_error("messageType", expected, message_type)
+        raise field_error(
+            "messageType",
+            "ConfigurationItemChangeNotification or OversizedConfigurationItemChangeNotification",
+            message_type,
+        )
     name = "configurationItemSummary" if is_oversized else "configurationItem"
     item: JsonObject = check_defined(invoking_event.get(name), name, dict)
     for field in ("resourceType", "resourceId", "configurationItemCaptureTime"):
@@ -209,7 +238,7 @@ def parse_object(text: Any, name: str) -> JsonObject:
     except (TypeError, ValueError):
         value = None
     if not isinstance(value, dict):
-        raise field_error(name, "the text of a JSON object", text)
+        raise field_error(name, "a string that holds a JSON object", text)
     return value
 
 
@@ -230,16 +259,16 @@ def report_evaluations(
         rejected += [each["ComplianceResourceId"] for each in response.get("FailedEvaluations", [])]
         LOGGER.info("evaluations sent", extra={"evaluations": batch, "test_mode": test_mode})
     if rejected:
-        raise RuntimeError(f"AWS Config rejected {len(rejected)} evaluations: {rejected!r:.200}.")
+        ids = shorten(", ".join(rejected), 200)
+        raise RuntimeError(f"AWS Config rejected {len(rejected)} evaluations: {ids}.")
     return evaluations
 
 
 def shorten_annotation(evaluation: JsonObject) -> JsonObject:
     """Return the evaluation, a longer annotation cut to the 256 characters of the API."""
-    annotation = evaluation.get("Annotation", "")
-    if len(annotation) <= 256:
+    if "Annotation" not in evaluation:
         return evaluation
-    return evaluation | {"Annotation": annotation[:255] + "…"}
+    return evaluation | {"Annotation": shorten(evaluation["Annotation"], 256)}
 
 
 # ----- This rule -----
@@ -263,8 +292,9 @@ def list_desired_types(rule_parameters: JsonObject) -> list[str]:
     name = "desiredInstanceType"
     desired = check_defined(rule_parameters.get(name), name, str)
     entries = [entry.strip() for entry in desired.split(",") if entry.strip()]
-    if not entries or not all(re.fullmatch(r"[A-Za-z0-9.*?-]+", entry) for entry in entries):
-        raise field_error(name, "instance types separated by commas", desired)
+    # EC2 writes instance types in lower case: a capital letter would match nothing.
+    if not entries or not all(re.fullmatch(r"[a-z0-9.*?-]+", entry) for entry in entries):
+        raise field_error(name, "instance types in lower case, separated by commas", desired)
     return entries
 
 

@@ -1,15 +1,18 @@
 """AWS Config rule: the account holds at most the allowed number of resources of a type.
 
-Trigger        periodic; the account is evaluated (AWS::::Account)
-Parameters     applicableResourceType: the type to count, as AWS Config writes it
-               maxCount: the number allowed, a whole number; 0 if absent
-               for example {"applicableResourceType": "AWS::EC2::Instance", "maxCount": "50"}
-COMPLIANT      AWS Config has discovered at most maxCount resources in this account and Region
-NON_COMPLIANT  it has discovered more
+Trigger         periodic
+Scope           the account (AWS::::Account) in one Region
+Parameters      applicableResourceType: the type to count, as AWS Config writes it
+                maxCount: the number allowed, a whole number; 0 if absent;
+                for example {"applicableResourceType": "AWS::EC2::Instance", "maxCount": "50"}
+COMPLIANT       AWS Config has discovered at most maxCount resources of the type
+NON_COMPLIANT   AWS Config has discovered more
+NOT_APPLICABLE  never: the account always has a count
 
-The periodic example of AWS's developer guide, in its order, fixed: it counts past 100, refuses a
-maxCount that is not a whole number and a type that is not recorded, and loses no result (README).
+The periodic example of AWS's developer guide, with its functions in its order:
 https://docs.aws.amazon.com/config/latest/developerguide/evaluate-config_develop-rules_lambda-functions.html
+Where it differs: more than 100 resources are counted, a maxCount that is not a whole number and a
+type that AWS Config is not recording are errors, and so is a lost result (docs/differences.md).
 """
 
 import json
@@ -30,7 +33,7 @@ if MODE_SETTING.lower() not in ("true", "false"):
     raise ValueError(f"ASSUME_ROLE_MODE must be true or false, not {MODE_SETTING!r}.")
 ASSUME_ROLE_MODE = MODE_SETTING.lower() == "true"
 EXECUTION_ROLE_NAME = os.environ.get("EXECUTION_ROLE_NAME", "")
-# A call that is retried to its end takes at most 40 s: 3 x (2 + 7) s, and 13 s between.
+# A call that is retried to its end takes at most 40 s: three tries of 9 s, 13 s of waits between.
 RETRIES = {"mode": "standard", "total_max_attempts": 3}
 CLIENT_CONFIG = Config(connect_timeout=2, read_timeout=7, retries=RETRIES)
 LOGGER = logging.getLogger(__name__)
@@ -55,9 +58,12 @@ def get_client(service: str, event: JsonObject) -> Any:
     return build_client(service, f"{account_arn}:role/{role_name}", int(time.time() // 1800))
 
 
-@lru_cache(maxsize=50)  # over TLS a client takes about 1.2 MB
+@lru_cache(maxsize=50)  # 50 clients take about 60 MB over TLS
 def build_client(service: str, role_arn: str = "", half_hour: int = 0) -> Any:
-    """Return a client, kept across invocations, of `role_arn` or of the function's own role."""
+    """Return a client, kept across invocations, of `role_arn` or of the function's own role.
+
+    `half_hour` only lets the cache miss, so that a client with new credentials is built.
+    """
     if not role_arn:
         return boto3.client(service, config=CLIENT_CONFIG)
     credentials = get_assume_role_credentials(role_arn)
@@ -74,14 +80,34 @@ def check_defined(reference: Any, reference_name: str, kind: type = object) -> A
     """Return `reference`; ValueError if it is missing, empty or not of `kind` (str or dict)."""
     if reference and isinstance(reference, kind):
         return reference
-    noun = {"str": "string", "dict": "object"}.get(kind.__name__, "value")
-    raise field_error(reference_name, f"a non-empty {noun}", reference)
+    nouns: dict[type, str] = {str: "string", dict: "object"}
+    raise field_error(reference_name, f"a non-empty {nouns.get(kind, 'value')}", reference)
 
 
 def field_error(name: str, expected: str, value: object) -> ValueError:
-    """Return the error that says what a field must be; it shows no event and no result token."""
-    shown = "" if name in ("event", "resultToken") else f", not {value!r:.100}"
-    return ValueError(f"{name} must be {expected}{shown}.")
+    """Return the error that says what a field must be; it shows the value unless that is secret."""
+    if name in ("event", "invokingEvent", "resultToken"):
+        return ValueError(f"{name} must be {expected}.")
+    if name in ("configurationItem", "configurationItemSummary", "configuration"):
+        return ValueError(f"{name} must be {expected}, not {name_kind(value)}.")
+    return ValueError(f"{name} must be {expected}, not {shorten(repr(value), 100)}.")
+
+
+def name_kind(value: object) -> str:
+    """Return what kind of JSON a value is; the value itself can hold secrets."""
+    if value is None:
+        return "null"
+    if value == {}:
+        return "an empty object"
+    kinds = {dict: "an object", list: "a list", str: "a string", bool: "a truth value"}
+    return kinds.get(type(value), "a number")
+
+
+def shorten(text: str, length: int) -> str:
+    """Return the text, a longer one cut to `length` characters with an ellipsis."""
+    if len(text) <= length:
+        return text
+    return text[: length - 1] + "…"
 
 
 def get_assume_role_credentials(role_arn: str) -> JsonObject:
@@ -118,7 +144,7 @@ def parse_object(text: Any, name: str) -> JsonObject:
     except (TypeError, ValueError):
         value = None
     if not isinstance(value, dict):
-        raise field_error(name, "the text of a JSON object", text)
+        raise field_error(name, "a string that holds a JSON object", text)
     return value
 
 
@@ -139,16 +165,16 @@ def report_evaluations(
         rejected += [each["ComplianceResourceId"] for each in response.get("FailedEvaluations", [])]
         LOGGER.info("evaluations sent", extra={"evaluations": batch, "test_mode": test_mode})
     if rejected:
-        raise RuntimeError(f"AWS Config rejected {len(rejected)} evaluations: {rejected!r:.200}.")
+        ids = shorten(", ".join(rejected), 200)
+        raise RuntimeError(f"AWS Config rejected {len(rejected)} evaluations: {ids}.")
     return evaluations
 
 
 def shorten_annotation(evaluation: JsonObject) -> JsonObject:
     """Return the evaluation, a longer annotation cut to the 256 characters of the API."""
-    annotation = evaluation.get("Annotation", "")
-    if len(annotation) <= 256:
+    if "Annotation" not in evaluation:
         return evaluation
-    return evaluation | {"Annotation": annotation[:255] + "…"}
+    return evaluation | {"Annotation": shorten(evaluation["Annotation"], 256)}
 
 
 # ----- This rule -----
@@ -174,13 +200,17 @@ def check_recorded(resource_type: str, client: Any) -> None:
 
     (API: DescribeConfigurationRecorderStatus, DescribeConfigurationRecorders.)
     """
+    not_recording = f"AWS Config is not recording {resource_type}"
     statuses = client.describe_configuration_recorder_status()["ConfigurationRecordersStatus"]
     if not any(status.get("recording") for status in statuses):
-        raise RuntimeError(f"AWS Config is not recording {resource_type}: start the recorder.")
+        raise RuntimeError(f"{not_recording}: start the recorder.")
+    for status in statuses:
+        if status.get("lastStatus", "").lower() == "failure":  # AWS writes Failure and FAILURE
+            code = status.get("lastErrorCode")
+            raise RuntimeError(f"{not_recording}: the recorder fails ({code}).")
     for recorder in client.describe_configuration_recorders()["ConfigurationRecorders"]:
-        if not is_in_recording_group(resource_type, recorder["recordingGroup"]):
-            fix = "add the type to what the recorder records"
-            raise RuntimeError(f"AWS Config is not recording {resource_type}: {fix}.")
+        if not is_in_recording_group(resource_type, recorder.get("recordingGroup", {})):
+            raise RuntimeError(f"{not_recording}: add the type to what the recorder records.")
 
 
 def is_in_recording_group(resource_type: str, recording_group: JsonObject) -> bool:
@@ -212,9 +242,12 @@ def evaluate_parameters(rule_parameters: JsonObject) -> JsonObject:
     return rule_parameters | checked
 
 
-def build_annotation(resource_type: str, max_count: int, count: int) -> str:
+def build_annotation(resource_type: str, max_count: int, count: int, client: Any) -> str:
     """Return the sentence that AWS Config shows beside the compliance type."""
-    found = str(count) if count else "0 (is the type recorded?)"
+    found = str(count)
+    known_types = client.meta.service_model.shape_for("ResourceType").enum
+    if count == 0 and resource_type not in known_types:
+        found = "0 (does AWS Config know this type?)"
     if count > max_count:
         found = f"at least {count}"  # the listing stops when the limit is passed
     return f"Resources of type {resource_type} found: {found}; at most {max_count} allowed."
@@ -245,7 +278,7 @@ def lambda_handler(event: JsonObject, context: object) -> list[JsonObject]:
 
     Reads `invokingEvent`, `ruleParameters`, `resultToken`, `accountId` and, to assume a role,
     `executionRoleArn` (guide: Example Events for AWS Config Rules). ValueError: invalid input.
-    RuntimeError: AWS Config does not record the type, or rejected the evaluation.
+    RuntimeError: AWS Config is not recording the type, or rejected the evaluation.
     """
     invoking_event, rule_parameters = parse_event(event)
     if not is_scheduled_notification(invoking_event.get("messageType")):
@@ -257,6 +290,6 @@ def lambda_handler(event: JsonObject, context: object) -> list[JsonObject]:
     check_recorded(resource_type, client)
     count = count_resource_types(resource_type, "", 0, client, max_count)
     compliance_type = evaluate_compliance(max_count, count)
-    annotation = build_annotation(resource_type, max_count, count)
+    annotation = build_annotation(resource_type, max_count, count, client)
     evaluation = build_evaluation(account_id, compliance_type, event, annotation=annotation)
     return report_evaluations([evaluation], event, client)

@@ -220,12 +220,31 @@ def record_instances(aws: FakeAws, number: int) -> None:
         aws.items.append({"resourceType": INSTANCE, "resourceId": f"i-{each}"})
 
 
-def test_nothing_counted_is_asked_about(aws: FakeAws) -> None:
+def test_nothing_counted_is_a_plain_zero(aws: FakeAws) -> None:
     (evaluation,) = load(RULE).lambda_handler(with_parameters(maxCount="2"), None)
     assert evaluation["ComplianceType"] == "COMPLIANT"
-    found = "0 (is the type recorded?); at most 2 allowed."
+    found = "0; at most 2 allowed."
     assert evaluation["Annotation"] == f"Resources of type {INSTANCE} found: {found}"
     assert aws.operations == [STATUS, RECORDER, LIST, PUT]
+
+
+@pytest.mark.parametrize(
+    ("resource_type", "listed", "found"),
+    [
+        ("AWS::EC2::Vloume", 0, "0 (does AWS Config know this type?)"),
+        ("AWS::EC2::Vloume", 1, "1"),
+        ("AWS::EC2::Vloume", 3, "at least 3"),
+        ("AWS::EC2::Volume", 0, "0"),
+    ],
+)
+def test_only_a_zero_of_an_unknown_type_is_asked_about(
+    resource_type: str, listed: int, found: str, aws: FakeAws
+) -> None:
+    aws.items += [{"resourceType": resource_type, "resourceId": f"v-{n}"} for n in range(listed)]
+    event = with_parameters(applicableResourceType=resource_type, maxCount="2")
+    (evaluation,) = load(RULE).lambda_handler(event, None)
+    expected = f"Resources of type {resource_type} found: {found}; at most 2 allowed."
+    assert evaluation["Annotation"] == expected
 
 
 @pytest.mark.parametrize(
@@ -273,6 +292,27 @@ def test_error_in_the_middle_of_a_count_reports_nothing(aws: FakeAws) -> None:
     assert aws.evaluations == []
 
 
+@pytest.mark.parametrize("status", ["Failure", "FAILURE", "failure"])
+def test_recorder_that_fails_is_an_error(status: str, aws: FakeAws) -> None:
+    recorder = {"recording": True, "lastStatus": status, "lastErrorCode": "AccessDenied"}
+    aws.canned_answers[STATUS] = [{"ConfigurationRecordersStatus": [recorder]}]
+    message = f"AWS Config is not recording {INSTANCE}: the recorder fails (AccessDenied)."
+    with pytest.raises(RuntimeError, match=f"^{re.escape(message)}$"):
+        load(RULE).lambda_handler(with_parameters(), None)
+    assert LIST not in aws.operations
+    assert aws.evaluations == []
+
+
+@pytest.mark.parametrize("last_status", ["Pending", "SUCCESS", "NotApplicable", ABSENT])
+def test_recorder_with_any_other_status_is_accepted(last_status: Any, aws: FakeAws) -> None:
+    recorder = {"recording": True}
+    if last_status is not ABSENT:
+        recorder["lastStatus"] = last_status
+    aws.canned_answers[STATUS] = [{"ConfigurationRecordersStatus": [recorder]}]
+    (evaluation,) = load(RULE).lambda_handler(with_parameters(), None)
+    assert evaluation["ComplianceType"] == "COMPLIANT"
+
+
 ALL = {"allSupported": True}
 BUCKETS = ["AWS::S3::Bucket"]
 BY_EXCLUSION = {"recordingStrategy": {"useOnly": "EXCLUSION_BY_RESOURCE_TYPES"}}
@@ -306,12 +346,13 @@ ADD = "add the type to what the recorder records"
         pytest.param(USER, exclude(), None, id="nothing is excluded"),
         pytest.param(USER, BY_EXCLUSION, None, id="no list of exclusions"),
         pytest.param(INSTANCE, {}, ADD, id="neither all types nor a list"),
+        pytest.param(INSTANCE, ABSENT, ADD, id="no recording group"),
     ],
 )
 def test_type_outside_the_recording_group_is_an_error(
-    resource_type: str, group: JsonObject, fix: str | None, aws: FakeAws
+    resource_type: str, group: Any, fix: str | None, aws: FakeAws
 ) -> None:
-    recorder = {"name": "default", "recordingGroup": group}
+    recorder = {"name": "default"} | ({} if group is ABSENT else {"recordingGroup": group})
     aws.canned_answers[RECORDER] = [{"ConfigurationRecorders": [recorder]}]
     event = with_parameters(applicableResourceType=resource_type)
     if fix is None:
