@@ -22,7 +22,7 @@ import yaml
 
 from scripts.command_line import run_command
 from scripts.local_aws import clean_environment, run_rule, start_local_aws
-from scripts.run_events import list_sample_events, load_event
+from scripts.sample_events import list_sample_events, load_event
 from scripts.template import (
     ROOT,
     ConfigRule,

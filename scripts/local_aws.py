@@ -1,9 +1,11 @@
 """AWS on this machine: moto with what AWS Config has recorded, and a rule that is run with it.
 
-moto answers every call but these of AWS Config, for which the stand-in here answers:
-ListDiscoveredResources (moto knows few types and one page), GetResourceConfigHistory (moto has
-none), PutEvaluations (moto accepts it in test mode only, and keeps nothing) and
-GetComplianceDetailsByConfigRule (moto has none).
+moto answers every call but those of AWS Config. Of these it answers only the ones about recorders
+and delivery channels, and the stand-in here answers for ListDiscoveredResources (moto knows few
+types and one page), BatchGetResourceConfig (moto answers with an empty list),
+GetResourceConfigHistory (moto has none), PutEvaluations (moto accepts it in test mode only, and
+keeps nothing) and GetComplianceDetailsByConfigRule (moto has none). Any other call of AWS Config is
+an error: an empty answer would certify what nobody looked at.
 """
 
 import importlib.util
@@ -25,7 +27,6 @@ from unittest import mock
 
 import boto3
 import botocore.session
-from botocore.utils import parse_timestamp
 from moto import mock_aws
 from moto.config.exceptions import (
     InvalidParameterValueException,
@@ -35,15 +36,23 @@ from moto.config.exceptions import (
 from moto.config.models import config_backends
 from moto.config.responses import ConfigResponse
 from moto.core.botocore_stubber import BotocoreStubber
+from moto.utilities.utils import get_partition
 
+from scripts.recorded_items import CAPTURED, read_recorded_items
 from scripts.template import ROOT, JsonObject
 
 ACCOUNTS = ("123456789012", "111122223333")  # those of the samples
 DEFAULT_REGION = "us-east-1"
-RECORDED_ITEMS_FILE = "configuration_items.json"
-CAPTURED = "configurationItemCaptureTime"
-REQUIRED_FIELDS = {"resourceType", "resourceId", CAPTURED}
+# Where global resources are, by partition.
+HOME_REGIONS = {"aws": DEFAULT_REGION, "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
+ARN = re.compile(r"arn:(?P<partition>[^:]*):[^:]*:(?P<region>[^:]*):")
 COMPLIANCE_TYPES = ("COMPLIANT", "NON_COMPLIANT", "NOT_APPLICABLE")
+# The calls of AWS Config that have an answer.
+ANSWERED = re.compile(
+    r"config:(PutEvaluations|ListDiscoveredResources|BatchGetResourceConfig|"
+    r"GetResourceConfigHistory|GetComplianceDetailsByConfigRule|"
+    r"[A-Za-z]+(ConfigurationRecorders?|DeliveryChannels?)(Status)?)"
+)
 
 
 def clean_environment() -> None:
@@ -59,6 +68,7 @@ def clean_environment() -> None:
         "AWS_SECRET_ACCESS_KEY": "own-secret",
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "MOTO_ALLOW_NONEXISTENT_REGION": "true",  # moto does not know the newest Regions
     }
 
 
@@ -79,6 +89,7 @@ class LocalAws:
     results: dict[tuple[str, str], JsonObject] = field(default_factory=dict)
     rule_name: str = ""  # of the event; empty: any
     region: str = ""
+    is_preparing: bool = False  # while a state.py runs, moto may answer everything
     sessions: dict[str, boto3.Session] = field(default_factory=dict)  # by Region
     modules: dict[tuple[str, str], Any] = field(default_factory=dict)  # by rule and Region
 
@@ -96,6 +107,17 @@ class LocalAws:
                 self.results[each["ComplianceResourceType"], each["ComplianceResourceId"]] = each
         return ""
 
+    def check_answered(self, call: str) -> None:
+        """Raise a RuntimeError if moto would answer a call of AWS Config with nothing."""
+        if self.is_preparing or not call.startswith("config:") or ANSWERED.fullmatch(call):
+            return
+        operation = call.partition(":")[2]
+        event = f"before-call.config-service.{operation}"
+        raise RuntimeError(
+            f"AWS Config has no answer to {operation} here: register one for {event} in the "
+            "state.py beside the event (docs/new-rule.md)."
+        )
+
     def list_ids(self, resource_type: str) -> list[str]:
         """Return the ids of the recorded resources of a type."""
         known = [item for item in self.items if item["resourceType"] == resource_type]
@@ -103,16 +125,36 @@ class LocalAws:
         deleted = {item["resourceId"] for item in known if "Deleted" in item.get(status, "OK")}
         return sorted({item["resourceId"] for item in known} - deleted)
 
+    def find_newest(self, resource_type: str, resource_id: str) -> JsonObject | None:
+        """Return the newest item of a resource; None if it is deleted or was never recorded."""
+        if resource_id not in self.list_ids(resource_type):
+            return None
+        resource = resource_type, resource_id
+        known = [
+            each for each in self.items if (each["resourceType"], each["resourceId"]) == resource
+        ]
+        return max(known, key=lambda each: float(each[CAPTURED]))
+
     def load_sample_state(self, folder: Path) -> None:
-        """Record the folder's configuration_items.json and run its state.py, if there are any."""
+        """Record the folder's configuration_items.json and run its state.py, if there are any.
+
+        The state.py runs in the Region that was entered. What it registers on the default session
+        reaches the clients of this folder's rule and no other's.
+        """
         self.items[:] = read_recorded_items(folder)
         self.results.clear()
+        self.sessions.clear()
+        self.modules.clear()
+        self.enter_region(self.region)
         state = folder / "state.py"
         if state.exists():
+            self.is_preparing = True
             try:
                 runpy.run_path(str(state))
             except Exception as ex:
                 raise ValueError(f"{state}: {type(ex).__name__}: {ex}") from ex
+            finally:
+                self.is_preparing = False
         self.calls.clear()
         self.evaluations.clear()
 
@@ -151,9 +193,11 @@ def start_local_aws(aws: LocalAws | None = None) -> Iterator[LocalAws]:
     def answer(stubber: BotocoreStubber, event_name: str, request: Any, **more: Any) -> Any:
         _, service, operation = event_name.split(".")  # before-send.secrets-manager.ListSecrets
         signed = re.search(r"Credential=[^,]+/([a-z0-9-]+)/aws4", str(request.headers))
-        # As IAM writes it: secretsmanager:ListSecrets.
-        response = local.record_call(request, f"{signed[1] if signed else service}:{operation}")
-        response = response or call_moto(stubber, event_name, request, **more)
+        call = f"{signed[1] if signed else service}:{operation}"  # as IAM writes it
+        response = local.record_call(request, call)
+        if response is None:
+            local.check_answered(call)
+            response = call_moto(stubber, event_name, request, **more)
         if response is None:  # no call leaves this machine
             raise RuntimeError(f"moto has no answer to {request.method} {request.url}.")
         return response
@@ -171,7 +215,7 @@ def start_recorder(account_id: str, region: str) -> None:
     """Let AWS Config record all types in the account and Region."""
     config = config_backends[account_id][region]
     group = {"allSupported": True, "includeGlobalResourceTypes": True}
-    role_arn = f"arn:aws:iam::{account_id}:role/recorder"
+    role_arn = f"arn:{get_partition(region)}:iam::{account_id}:role/recorder"
     config.put_configuration_recorder(
         {"name": "default", "roleARN": role_arn, "recordingGroup": group}
     )
@@ -206,6 +250,13 @@ def answer_for_config(aws: LocalAws) -> Iterator[None]:
         found.sort(key=lambda each: each[CAPTURED], reverse=is_newest_first)
         return json.dumps({"configurationItems": found})
 
+    def batch_get_resource_config(request: ConfigResponse) -> str:
+        keys = json.loads(request.body)["resourceKeys"]
+        if len(keys) > 100:
+            raise InvalidParameterValueException("BatchGetResourceConfig accepts at most 100 keys.")
+        found = [aws.find_newest(key["resourceType"], key["resourceId"]) for key in keys]
+        return json.dumps({"baseConfigurationItems": [each for each in found if each]})
+
     def put_evaluations(request: ConfigResponse) -> str:
         if refusal := aws.accept_evaluations(json.loads(request.body)):
             raise InvalidParameterValueException(refusal)
@@ -226,6 +277,7 @@ def answer_for_config(aws: LocalAws) -> Iterator[None]:
         create=True,
         list_discovered_resources=list_discovered_resources,
         get_resource_config_history=get_resource_config_history,
+        batch_get_resource_config=batch_get_resource_config,
         put_evaluations=put_evaluations,
         get_compliance_details_by_config_rule=get_compliance_details_by_config_rule,
     ):
@@ -269,35 +321,6 @@ def find_refusal(evaluations: list[JsonObject]) -> str:
     return ""
 
 
-# Files
-
-
-def parse_json(text: str | bytes, path: Path) -> JsonObject:
-    """Return the JSON object in a file's text; ValueError that names the file and the line."""
-    try:
-        value = json.loads(text)
-    except ValueError as ex:
-        raise ValueError(f"{path}: {ex}.") from ex
-    if not isinstance(value, dict):
-        raise ValueError(f"{path} must hold a JSON object, not a {type(value).__name__}.")
-    return value
-
-
-def read_recorded_items(folder: Path) -> list[JsonObject]:
-    """Return what configuration_items.json holds, if it exists: get-resource-config-history's."""
-    path = folder / RECORDED_ITEMS_FILE
-    if not path.exists():
-        return []
-    items = parse_json(path.read_bytes(), path).get("configurationItems")
-    if not isinstance(items, list):
-        raise ValueError(f"{path} must hold the list configurationItems.")
-    for item in items:
-        if not isinstance(item, dict) or not item.keys() >= REQUIRED_FIELDS:
-            raise ValueError(f"{path}: each item needs {', '.join(sorted(REQUIRED_FIELDS))}.")
-        item[CAPTURED] = parse_timestamp(item[CAPTURED]).timestamp()
-    return items
-
-
 # Rules
 
 
@@ -331,8 +354,33 @@ class LogFormatter(logging.Formatter):
         return f"{text} {json.dumps(fields)}" if fields else text
 
 
+def find_region(event: JsonObject) -> str:
+    """Return the Region where AWS Config invokes the function: the rule's, or else the item's.
+
+    A global item is in the home Region of its partition.
+    """
+    item = find_item(event)
+    rule_arn = ARN.match(str(event.get("configRuleArn")))
+    item_arn = ARN.match(str(item.get("ARN")))
+    region = rule_arn["region"] if rule_arn else item.get("awsRegion")
+    if isinstance(region, str) and region not in ("", "global"):
+        return region
+    arn = rule_arn or item_arn
+    return HOME_REGIONS.get(arn["partition"] if arn else "", DEFAULT_REGION)
+
+
+def find_item(event: JsonObject) -> JsonObject:
+    """Return the item of an event or its summary; nothing if the event has none, or is invalid."""
+    try:
+        content = json.loads(event["invokingEvent"])
+        return dict(content.get("configurationItem") or content["configurationItemSummary"])
+    except (AttributeError, KeyError, TypeError, ValueError):  # the rule says what is wrong
+        return {}
+
+
 def run_rule(rule: str, event: JsonObject, aws: LocalAws) -> Outcome:
-    """Run the rule's handler with an event, as Lambda would."""
+    """Run the rule's handler with an event, as Lambda would in the event's Region."""
+    aws.enter_region(find_region(event))
     aws.calls.clear()
     aws.evaluations.clear()
     aws.rule_name = event.get("configRuleName", "")

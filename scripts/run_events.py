@@ -1,56 +1,16 @@
 """Run Lambda events through the rules on this machine; print what AWS Config is sent."""
 
 import argparse
-import json
 from collections import Counter
 from itertools import groupby
 from pathlib import Path
 
 from scripts.command_line import run_command
 from scripts.formatting import count, format_result
-from scripts.local_aws import (
-    RECORDED_ITEMS_FILE,
-    Outcome,
-    clean_environment,
-    parse_json,
-    run_rule,
-    start_local_aws,
-)
-from scripts.template import ROOT, JsonObject, list_rules
+from scripts.local_aws import Outcome, clean_environment, find_region, run_rule, start_local_aws
+from scripts.sample_events import choose_events, choose_rules
 
 RESULTS_SHOWN = 10  # results of one event
-
-
-def list_sample_events(rule: str) -> list[Path]:
-    """Return the files of the rule's sample events."""
-    return sorted(
-        path for path in (ROOT / "events" / rule).glob("*.json") if path.name != RECORDED_ITEMS_FILE
-    )
-
-
-def choose_rules(rule: str | None) -> list[str]:
-    """Return the rule that was named, or all; ValueError if there is no such rule."""
-    if rule and rule not in list_rules():
-        raise ValueError(f"RULE must be one of {', '.join(list_rules())}, not {rule!r}.")
-    return [rule] if rule else list_rules()
-
-
-def find_rule(path: Path) -> str:
-    """Return the rule that the file's folder is named after; ValueError if there is none."""
-    folder = path.resolve().parent.name
-    if folder not in list_rules():
-        choice = " or ".join(f"RULE={name}" for name in list_rules())
-        raise ValueError(f"{path}: the folder is not named after a rule; add {choice}.")
-    return folder
-
-
-def load_event(path: Path) -> JsonObject:
-    """Return the event of a file, plain objects in it as the JSON texts that AWS Config sends."""
-    event = parse_json(path.read_bytes(), path)
-    for name in ("invokingEvent", "ruleParameters"):
-        if isinstance(event.get(name), dict):
-            event[name] = json.dumps(event[name])
-    return event
 
 
 def print_outcome(outcome: Outcome, indent: str, *, show_all: bool, show_log: bool) -> None:
@@ -89,20 +49,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--log", action="store_true", help="show what the functions log")
     chosen = parser.parse_args(arguments)
     try:
-        rules = choose_rules(chosen.rule)
+        choose_rules(chosen.rule)
     except ValueError as ex:
         parser.error(str(ex))
-    paths = chosen.events or [path for rule in rules for path in list_sample_events(rule)]
-    events = {path: load_event(path) for path in paths}
-    cases = [(chosen.rule or find_rule(path), path, event) for path, event in events.items()]
-    if not cases:
-        raise ValueError(f"There is no event in events/ for {' or '.join(rules)}.")
+    cases = [
+        (rule, path, event, find_region(event))
+        for rule, path, event in choose_events(chosen.events, chosen.rule)
+    ]
     results: Counter[str] = Counter()
-    width = max(len(f"{name}/{path.stem}") for name, path, _ in cases) + 2
-    for (name, folder), group in groupby(cases, lambda case: (case[0], case[1].parent)):
+    width = max(len(f"{name}/{path.stem}") for name, path, *_ in cases) + 2
+    # Each rule, folder and Region has an AWS of its own, which its state.py prepares.
+    for key, group in groupby(cases, lambda case: (case[0], case[1].parent, case[3])):
+        name, folder, region = key
         with start_local_aws() as aws:
+            aws.enter_region(region)
             aws.load_sample_state(folder)
-            for _, path, event in group:
+            for _, path, event, _ in group:
                 print(f"{name}/{path.stem}".ljust(width), end="", flush=True)
                 outcome = run_rule(name, event, aws)
                 print_outcome(outcome, " " * width, show_all=chosen.all, show_log=chosen.log)

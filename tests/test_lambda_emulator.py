@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from moto.server import ThreadedMotoServer
 
-from scripts.run_events import list_sample_events
+from scripts.sample_events import list_sample_events
 from scripts.template import ROOT, get_name, load_template
 from tests.helpers import RULES, SAM_PYTHON, FakeAws, load, needs_sam, read_event
 

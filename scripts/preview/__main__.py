@@ -9,7 +9,7 @@ from scripts.preview.evaluation import Row, preview
 from scripts.preview.files import FORMS
 from scripts.preview.record import Record
 from scripts.preview.report import print_preview, write_csv
-from scripts.run_events import choose_rules
+from scripts.sample_events import choose_rules
 from scripts.template import ConfigRule, parse_parameters, read_rule
 
 

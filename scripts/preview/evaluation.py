@@ -10,9 +10,10 @@ import boto3
 from botocore.awsrequest import AWSResponse
 from tqdm import tqdm
 
-from scripts.local_aws import CAPTURED, LocalAws, Outcome, run_rule, start_local_aws
+from scripts.local_aws import LocalAws, Outcome, run_rule, start_local_aws
 from scripts.preview.files import format_time
 from scripts.preview.record import Record
+from scripts.recorded_items import CAPTURED
 from scripts.template import ConfigRule, JsonObject
 
 RECORDER = {"config:DescribeConfigurationRecorders", "config:DescribeConfigurationRecorderStatus"}

@@ -15,7 +15,7 @@ from typing import Any
 
 import ijson
 
-from scripts.local_aws import CAPTURED
+from scripts.recorded_items import CAPTURED
 from scripts.template import JsonObject
 
 FORMS = (

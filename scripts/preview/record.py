@@ -10,7 +10,6 @@ from typing import Any
 
 from tqdm import tqdm
 
-from scripts.local_aws import CAPTURED
 from scripts.preview.files import (
     IDENTITY,
     NEEDED,
@@ -23,6 +22,7 @@ from scripts.preview.files import (
     stream_items,
     to_event_form,
 )
+from scripts.recorded_items import CAPTURED
 from scripts.template import JsonObject
 
 # A file's account and Region, with a time if the file is their newest snapshot.

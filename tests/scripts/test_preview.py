@@ -13,7 +13,7 @@ import pytest
 from scripts.local_aws import run_rule, start_local_aws
 from scripts.preview import __main__ as preview
 from scripts.preview.record import Record
-from scripts.run_events import list_sample_events
+from scripts.sample_events import list_sample_events
 from scripts.template import ROOT, JsonObject, load_template, read_rule
 from tests.helpers import RULES, read_event
 from tests.scripts.helpers import (

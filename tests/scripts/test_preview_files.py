@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from scripts.local_aws import CAPTURED
 from scripts.preview.files import NEEDED
 from scripts.preview.record import Record
+from scripts.recorded_items import CAPTURED
 from scripts.template import JsonObject
 from tests.helpers import ABSENT
 from tests.scripts.helpers import (

@@ -139,7 +139,7 @@ def test_handler_under_construction_is_shown_as_it_is(
         (
             "configuration_items",
             {"configurationItems": ["x"]},
-            ": each item needs configurationItemCaptureTime, resourceId, resourceType.",
+            ": item 1 (no resourceId): it must be an object, not 'x'.",
         ),
     ],
     ids=["an empty file", "no JSON", "a list", "no list of items", "a string in place of an item"],
@@ -252,3 +252,13 @@ def test_interrupt_ends_the_run_without_a_traceback(project_copy: Path) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait() == -signal.SIGINT
         assert process.stderr.read() == b""
+
+
+def test_file_that_is_no_event_says_so_and_what_one_has(project: Project) -> None:
+    path = project.write("sns.json", {"Type": "Notification", "Message": "{}"})
+    message = (
+        f"{path} is not an event of an AWS Config rule: "
+        "that has invokingEvent, ruleParameters and resultToken."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        run_events.main([str(path), "--rule=sizes"])

@@ -1,0 +1,71 @@
+"""The events in files: which there are, whose they are, and what they hold."""
+
+import gzip
+import json
+import zlib
+from pathlib import Path
+
+from scripts.template import ROOT, JsonObject, list_rules
+
+RECORDED_ITEMS_FILE = "configuration_items.json"
+
+
+def list_sample_events(rule: str) -> list[Path]:
+    """Return the files of the rule's sample events."""
+    return sorted(
+        path for path in (ROOT / "events" / rule).glob("*.json") if path.name != RECORDED_ITEMS_FILE
+    )
+
+
+def choose_rules(rule: str | None) -> list[str]:
+    """Return the rule that was named, or all; ValueError if there is no such rule."""
+    if rule and rule not in list_rules():
+        raise ValueError(f"RULE must be one of {', '.join(list_rules())}, not {rule!r}.")
+    return [rule] if rule else list_rules()
+
+
+def choose_events(paths: list[Path], rule: str | None) -> list[tuple[str, Path, JsonObject]]:
+    """Return rule, file and event of these files, or of the rule's sample events, or of all."""
+    rules = choose_rules(rule)
+    paths = paths or [path for name in rules for path in list_sample_events(name)]
+    if not paths:
+        raise ValueError(f"There is no event in events/ for {' or '.join(rules)}.")
+    events = {path: load_event(path) for path in paths}
+    return [(rule or find_rule(path), path, event) for path, event in events.items()]
+
+
+def find_rule(path: Path) -> str:
+    """Return the rule that the file's folder is named after; ValueError if there is none."""
+    folder = path.resolve().parent.name
+    if folder not in list_rules():
+        choice = " or ".join(f"RULE={name}" for name in list_rules())
+        raise ValueError(f"{path}: the folder is not named after a rule; add {choice}.")
+    return folder
+
+
+def load_event(path: Path) -> JsonObject:
+    """Return the event of a file, plain objects in it as the JSON strings that AWS Config sends."""
+    event = read_json(path)
+    if "invokingEvent" not in event:
+        has = "that has invokingEvent, ruleParameters and resultToken"
+        raise ValueError(f"{path} is not an event of an AWS Config rule: {has}.")
+    for name in ("invokingEvent", "ruleParameters"):
+        if isinstance(event.get(name), dict):
+            event[name] = json.dumps(event[name])
+    return event
+
+
+def read_json(path: Path) -> JsonObject:
+    """Return the JSON object in a file, a gzip file too; ValueError that names the file."""
+    content = path.read_bytes()
+    try:
+        if content.startswith(b"\x1f\x8b"):
+            content = gzip.decompress(content)
+        value = json.loads(content)
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is neither JSON nor gzip.") from None
+    except (EOFError, OSError, ValueError, zlib.error) as ex:
+        raise ValueError(f"{path}: {ex}.") from ex
+    if not isinstance(value, dict):
+        raise ValueError(f"{path} must hold a JSON object, not a {type(value).__name__}.")
+    return value
