@@ -8,17 +8,12 @@ keeps nothing) and GetComplianceDetailsByConfigRule (moto has none). Any other c
 an error: an empty answer would certify what nobody looked at.
 """
 
-import importlib.util
-import io
 import json
-import logging
 import os
 import re
 import runpy
-import sys
-import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -38,14 +33,12 @@ from moto.config.responses import ConfigResponse
 from moto.core.botocore_stubber import BotocoreStubber
 from moto.utilities.utils import get_partition
 
+from scripts.invocation import Outcome, invoke, load_rule
 from scripts.recorded_items import CAPTURED, read_recorded_items
-from scripts.template import ROOT, JsonObject
+from scripts.sample_events import DEFAULT_REGION, find_region
+from scripts.template import JsonObject
 
 ACCOUNTS = ("123456789012", "111122223333")  # those of the samples
-DEFAULT_REGION = "us-east-1"
-# Where global resources are, by partition.
-HOME_REGIONS = {"aws": DEFAULT_REGION, "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
-ARN = re.compile(r"arn:(?P<partition>[^:]*):[^:]*:(?P<region>[^:]*):")
 COMPLIANCE_TYPES = ("COMPLIANT", "NON_COMPLIANT", "NOT_APPLICABLE")
 # The calls of AWS Config that have an answer.
 ANSWERED = re.compile(
@@ -321,88 +314,8 @@ def find_refusal(evaluations: list[JsonObject]) -> str:
     return ""
 
 
-# Rules
-
-
-def load_rule(rule: str) -> Any:
-    """Return the rule's app.py as a module, loaded again."""
-    spec: Any = importlib.util.spec_from_file_location(f"{rule}.app", ROOT / rule / "app.py")
-    module = importlib.util.module_from_spec(spec)
-    with mock.patch.object(sys, "dont_write_bytecode", new=True):  # the folder gets deployed
-        spec.loader.exec_module(module)
-    return module
-
-
-@dataclass
-class Outcome:
-    """What came of one event: evaluations that AWS Config accepted, an error, or both."""
-
-    evaluations: list[JsonObject]
-    calls: list[str]
-    error: str
-    frames: list[str]  # those of the rule's own code
-    log: list[str]  # what the rule logged and printed
-
-
-class LogFormatter(logging.Formatter):
-    """Writes a record as a line for a person, its fields as JSON."""
-
-    def format(self, record: logging.LogRecord) -> str:  # noqa: D102
-        usual = logging.makeLogRecord({}).__dict__.keys() | {"message"}
-        fields = {name: each for name, each in record.__dict__.items() if name not in usual}
-        text = f"{record.levelname} {super().format(record)}"
-        return f"{text} {json.dumps(fields)}" if fields else text
-
-
-def find_region(event: JsonObject) -> str:
-    """Return the Region where AWS Config invokes the function: the rule's, or else the item's.
-
-    A global item is in the home Region of its partition.
-    """
-    item = find_item(event)
-    rule_arn = ARN.match(str(event.get("configRuleArn")))
-    item_arn = ARN.match(str(item.get("ARN")))
-    region = rule_arn["region"] if rule_arn else item.get("awsRegion")
-    if isinstance(region, str) and region not in ("", "global"):
-        return region
-    arn = rule_arn or item_arn
-    return HOME_REGIONS.get(arn["partition"] if arn else "", DEFAULT_REGION)
-
-
-def find_item(event: JsonObject) -> JsonObject:
-    """Return the item of an event or its summary; nothing if the event has none, or is invalid."""
-    try:
-        content = json.loads(event["invokingEvent"])
-        return dict(content.get("configurationItem") or content["configurationItemSummary"])
-    except (AttributeError, KeyError, TypeError, ValueError):  # the rule says what is wrong
-        return {}
-
-
 def run_rule(rule: str, event: JsonObject, aws: LocalAws) -> Outcome:
     """Run the rule's handler with an event, as Lambda would in the event's Region."""
     aws.enter_region(find_region(event))
-    aws.calls.clear()
-    aws.evaluations.clear()
     aws.rule_name = event.get("configRuleName", "")
-    written, root = io.StringIO(), logging.getLogger()
-    log = logging.StreamHandler(written)
-    log.setFormatter(LogFormatter())
-    log.addFilter(lambda record: not record.name.startswith(("boto", "urllib3")))
-    error, frames = "", list[str]()
-    root.addHandler(log)
-    root.setLevel(logging.INFO)
-    try:
-        with redirect_stdout(written):
-            answer = aws.load_once(rule).lambda_handler(event, None)
-        if "config:PutEvaluations" not in aws.calls:
-            error = f"The function sent no evaluation; it returned {answer!r:.100}."
-    except (Exception, SystemExit) as ex:  # noqa: BLE001  # Lambda too reports whatever is raised
-        error = f"{type(ex).__name__}: {ex}"
-        stack = traceback.extract_tb(ex.__traceback__)
-        own = [frame for frame in stack if frame.filename.startswith(f"{ROOT / rule}{os.sep}")]
-        text = "".join(traceback.format_list(own)).replace(f"{ROOT}{os.sep}", "")
-        frames = [line for line in text.splitlines() if line.strip(" ^~")]
-    finally:
-        root.removeHandler(log)
-    lines = written.getvalue().splitlines()
-    return Outcome(list(aws.evaluations), list(aws.calls), error, frames, lines)
+    return invoke(rule, lambda: aws.load_once(rule), event, aws.calls, aws.evaluations)

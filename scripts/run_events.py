@@ -6,33 +6,10 @@ from itertools import groupby
 from pathlib import Path
 
 from scripts.command_line import run_command
-from scripts.formatting import count, format_result
-from scripts.local_aws import Outcome, clean_environment, find_region, run_rule, start_local_aws
-from scripts.sample_events import choose_events, choose_rules
-
-RESULTS_SHOWN = 10  # results of one event
-
-
-def print_outcome(outcome: Outcome, indent: str, *, show_all: bool, show_log: bool) -> None:
-    """End the event's line with the first result and the calls; print the rest below it."""
-    names = Counter(call.partition(":")[2] for call in outcome.calls)
-    calls = ", ".join(f"{number} {name}" if number > 1 else name for name, number in names.items())
-    evaluations = outcome.evaluations if show_all else outcome.evaluations[:RESULTS_SHOWN]
-    lines = []
-    for each in evaluations:
-        text = each.get("Annotation", "(no annotation)")
-        lines.append((each["ComplianceType"], each["ComplianceResourceId"], text))
-    if more := len(outcome.evaluations) - len(evaluations):
-        lines.append((f"and {more:,} more (ALL=1)", "", ""))
-    if outcome.error:
-        lines.append(("ERROR", "", outcome.error))
-    for position, (result, resource, text) in enumerate(lines or [("no evaluations", "", "")]):
-        line = format_result(result, resource, "" if position else calls)
-        print(f"{indent}{line}" if position else line)
-        print(f"    {text}\n" if text else "", end="")
-    print("".join(f"    {line}\n" for line in outcome.frames), end="")
-    if outcome.log and (outcome.error or show_log):
-        print("".join(f"    | {line}\n" for line in outcome.log), end="")
+from scripts.formatting import count
+from scripts.invocation import print_outcome
+from scripts.local_aws import clean_environment, run_rule, start_local_aws
+from scripts.sample_events import choose_events, choose_rules, find_region
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -2,12 +2,17 @@
 
 import gzip
 import json
+import re
 import zlib
 from pathlib import Path
 
 from scripts.template import ROOT, JsonObject, list_rules
 
 RECORDED_ITEMS_FILE = "configuration_items.json"
+DEFAULT_REGION = "us-east-1"
+# Where global resources are, by partition.
+HOME_REGIONS = {"aws": DEFAULT_REGION, "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
+ARN = re.compile(r"arn:(?P<partition>[^:]*):[^:]*:(?P<region>[^:]*):")
 
 
 def list_sample_events(rule: str) -> list[Path]:
@@ -69,3 +74,27 @@ def read_json(path: Path) -> JsonObject:
     if not isinstance(value, dict):
         raise ValueError(f"{path} must hold a JSON object, not a {type(value).__name__}.")
     return value
+
+
+def find_region(event: JsonObject) -> str:
+    """Return the Region where AWS Config invokes the function: the rule's, or else the item's.
+
+    A global item is in the home Region of its partition.
+    """
+    item = find_item(event)
+    rule_arn = ARN.match(str(event.get("configRuleArn")))
+    item_arn = ARN.match(str(item.get("ARN")))
+    region = rule_arn["region"] if rule_arn else item.get("awsRegion")
+    if isinstance(region, str) and region not in ("", "global"):
+        return region
+    arn = rule_arn or item_arn
+    return HOME_REGIONS.get(arn["partition"] if arn else "", DEFAULT_REGION)
+
+
+def find_item(event: JsonObject) -> JsonObject:
+    """Return the item of an event or its summary; nothing if the event has none, or is invalid."""
+    try:
+        content = json.loads(event["invokingEvent"])
+        return dict(content.get("configurationItem") or content["configurationItemSummary"])
+    except (AttributeError, KeyError, TypeError, ValueError):  # the rule says what is wrong
+        return {}

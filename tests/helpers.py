@@ -17,7 +17,8 @@ from botocore.compat import HTTPHeaders
 from moto.core.botocore_stubber import MockRawResponse
 from moto.iam.models import get_account_id_from
 
-from scripts.local_aws import LocalAws, load_rule
+from scripts.invocation import load_rule
+from scripts.local_aws import LocalAws
 from scripts.sample_events import list_sample_events, load_event
 from scripts.template import ROOT, JsonObject, list_rules
 

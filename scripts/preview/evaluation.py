@@ -10,7 +10,8 @@ import boto3
 from botocore.awsrequest import AWSResponse
 from tqdm import tqdm
 
-from scripts.local_aws import LocalAws, Outcome, run_rule, start_local_aws
+from scripts.invocation import Outcome
+from scripts.local_aws import LocalAws, run_rule, start_local_aws
 from scripts.preview.files import format_time
 from scripts.preview.record import Record
 from scripts.recorded_items import CAPTURED
