@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from scripts.invocation import Outcome
@@ -12,15 +11,6 @@ from scripts.sample_events import find_item, find_region
 from scripts.template import ROOT, JsonObject
 
 CREATED = "notificationCreationTime"
-
-
-@contextmanager
-def start_sample_aws(rule: str, region: str) -> Iterator[LocalAws]:
-    """Start the local AWS in a Region, with what the rule's sample events need."""
-    with start_local_aws() as aws:
-        aws.enter_region(region)
-        aws.load_sample_state(ROOT / "events" / rule)
-        yield aws
 
 
 def run_samples(rule: str, events: dict[Path, JsonObject]) -> tuple[dict[Path, Outcome], list[str]]:
@@ -34,35 +24,45 @@ def run_samples(rule: str, events: dict[Path, JsonObject]) -> tuple[dict[Path, O
     for path, event in events.items():
         by_region.setdefault(find_region(event), {})[path] = event
     for region, events_there in by_region.items():
-        for path, event in events_there.items():
-            with start_sample_aws(rule, region) as aws:
+        with start_local_aws() as aws:
+            aws.enter_region(region)
+            aws.load_sample_state(ROOT / "events" / rule)
+            for path, event in events_there.items():
+                aws.modules.clear()
                 outcomes[path] = run_rule(rule, event, aws)
                 problems += check_times(rule, path, event, outcomes[path], aws)
-        problems += check_one_module(rule, region, events_there, outcomes)
+            problems += check_earlier_results(rule, [outcomes[path] for path in events_there], aws)
+            problems += check_one_module(rule, events_there, outcomes, aws)
     return outcomes, problems
 
 
-def check_one_module(
-    rule: str, region: str, events: dict[Path, JsonObject], outcomes: dict[Path, Outcome]
-) -> Iterator[str]:
-    """Ask for the same results when one module serves all events, and for each earlier result."""
-    with start_sample_aws(rule, region) as aws:
-        missing = {*aws.results}
-        for event in events.values():
-            for each in run_rule(rule, event, aws).evaluations:
-                missing.discard((each["ComplianceResourceType"], each["ComplianceResourceId"]))
-        for path, event in events.items():
-            again, alone = run_rule(rule, event, aws), outcomes[path]
-            if (again.evaluations, again.error) != (alone.evaluations, alone.error):
-                yield (
-                    f"{rule}/app.py: {path.name} gives another result after other events: keep "
-                    "nothing of an event in the module, neither in a list nor in a cache."
-                )
-    for resource_type, resource_id in sorted(missing):
+def check_earlier_results(rule: str, outcomes: list[Outcome], aws: LocalAws) -> Iterator[str]:
+    """Ask for a new result for each earlier one that a state.py has reported."""
+    evaluations = [each for outcome in outcomes for each in outcome.evaluations]
+    reported = {
+        (each["ComplianceResourceType"], each["ComplianceResourceId"]) for each in evaluations
+    }
+    for resource_type, resource_id in sorted(aws.results.keys() - reported):
         yield (
             f"events/{rule}/state.py: no event reports the earlier result of {resource_type} "
             f"{resource_id} again: let {rule}/app.py report it, NOT_APPLICABLE if it is deleted."
         )
+
+
+def check_one_module(
+    rule: str, events: dict[Path, JsonObject], outcomes: dict[Path, Outcome], aws: LocalAws
+) -> Iterator[str]:
+    """Ask for the same result of an event after all others, in one module as Lambda reuses it."""
+    aws.modules.clear()
+    for event in events.values():
+        run_rule(rule, event, aws)
+    for path, event in events.items():
+        again, alone = run_rule(rule, event, aws), outcomes[path]
+        if (again.evaluations, again.error) != (alone.evaluations, alone.error):
+            yield (
+                f"{rule}/app.py: {path.name} gives another result after other events: keep "
+                "nothing of an event in the module, neither in a list nor in a cache."
+            )
 
 
 def check_times(

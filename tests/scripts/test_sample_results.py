@@ -42,6 +42,13 @@ def test_result_that_depends_on_other_events_is_found(old: str, new: str, projec
     assert f"sizes/app.py: large.json gives another result after other events: {KEPT}" in problems
 
 
+def test_names_that_moto_makes_up_are_no_difference(project: Project) -> None:
+    project.write(STATE, "import boto3\nboto3.client('kms').create_key()\n")
+    keys = "boto3.client('kms').list_keys()['Keys']"
+    project.replace("volumes/app.py", "Volumes: {len(found)}", f"{{{keys}}}")
+    assert find_problems(project) == []
+
+
 RAISES_AT_THE_SECOND_TIME = """
 
 SEEN = set()
