@@ -3,59 +3,83 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:  # several commands install into one environment
-.PHONY: help run preview test style organization rule clean
+.PHONY: help run preview check test style organization rule lock clean
 
 PYTHON ?= python3.13
 RULES := $(patsubst %/app.py,%,$(wildcard */app.py))
-DEV := .venv/bin/python -m
+RUN_MODULE := .venv/bin/python -m
 SAM := .venv-sam/bin/python -m samcli
-PIP := python -m pip install --quiet --disable-pip-version-check --requirement
-# An option of a script, if the variable of that name is given; ALL=0 means no. The shell quotes it.
+# uv makes the environments: the one on the PATH, or one that pip installs into .venv.
+UV_ON_PATH := $(shell command -v uv)
+UV := $(or $(UV_ON_PATH),.venv/bin/uv)
+INSTALL := $(UV) pip install --quiet --python
+# An option of a command, if the variable of that name is given; ALL=0 means no. The shell quotes it.
 option = $(if $($(1)),--$(2) "$$$(1)")
 flag = $(if $(filter-out 0 no off false False,$($(1))),--$(2))
 export SAM_CLI_TELEMETRY := 0
-unexport AWS_PROFILE AWS_DEFAULT_PROFILE
+unexport PYTHONDONTWRITEBYTECODE  # without bytecode every later command takes twice as long
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | column -t -s '|'
 
-run: .venv/run  ## run the sample events; EVENT=file, RULE=folder, ALL=1, LOG=1 to see the log
-	@$(DEV) scripts.run_events $(EVENT) $(call option,RULE,rule) $(call flag,ALL,all) $(call flag,LOG,log)
+run: .venv/run  ## run the sample events; EVENT=file, RULE=folder, ALL=1, LOG=1; LIVE=1 in your account
+	@$(RUN_MODULE) scripts.$(if $(call flag,LIVE,live),live,run_events) $(EVENT) \
+	  $(call option,RULE,rule) $(call flag,ALL,all) $(call flag,LOG,log)
 
 preview: .venv/run  ## what the rules would report of ITEMS=files; RULE=, PARAMETERS=, ALL=1, CSV=file
-	@$(DEV) scripts.preview $(ITEMS) $(call option,RULE,rule) $(call option,PARAMETERS,parameters) \
-	  $(call option,CSV,csv) $(call flag,ALL,all)
+	@$(RUN_MODULE) scripts.preview $(ITEMS) $(call option,RULE,rule) \
+	  $(call option,PARAMETERS,parameters) $(call option,CSV,csv) $(call flag,ALL,all)
 
-test: .venv/dev .venv-sam/ready .sdk-oldest/ready  ## check style, types and template; run all tests
-	@$(DEV) ruff check .
-	@$(DEV) ruff format --check .
-	@$(DEV) mypy
-	@PYTHONPATH=.sdk-oldest $(DEV) pytest -m sdk
-	@$(DEV) pytest $(addprefix --cov=,$(RULES))
-	@$(SAM) validate --lint
+check: .venv/run  ## check files, template and events, and run each sample event once
+	@$(RUN_MODULE) scripts.check
+
+test: .venv/dev .venv-sam/ready .sdk-oldest/ready  ## check everything and run all tests
+	@$(RUN_MODULE) scripts.check
+	@$(RUN_MODULE) ruff check .
+	@$(RUN_MODULE) ruff format --check .
+	@$(RUN_MODULE) mypy
+	@PYTHONPATH=.sdk-oldest $(RUN_MODULE) pytest -m sdk
+	@$(RUN_MODULE) pytest $(addprefix --cov=,$(RULES))
+	@env -u AWS_PROFILE -u AWS_DEFAULT_PROFILE $(SAM) validate --lint
 
 style: .venv/dev  ## fix the style of the code, except long lines
-	@$(DEV) ruff format .
-	@$(DEV) ruff check --fix .
+	@$(RUN_MODULE) ruff format .
+	@$(RUN_MODULE) ruff check --fix .
 
 organization: .venv/dev  ## write organization.json, the stack for every account of an organization
-	@$(DEV) scripts.organization
+	@$(RUN_MODULE) scripts.organization
 
 rule: .venv/run  ## make a rule of your own: NAME=s3_bucket_versioning LIKE=desired_instance_type
-	@$(DEV) scripts.make_rule "$(NAME)" "$(LIKE)"
+	@$(RUN_MODULE) scripts.make_rule "$(NAME)" "$(LIKE)"
+
+lock: .venv/uv  ## write requirements/ anew from pyproject.toml, with the newest versions
+	@for group in setup run dev sam sdk-oldest; do \
+	  $(UV) pip compile --quiet --universal --upgrade --python-version 3.13 --no-emit-index-url \
+	    --annotation-style line --custom-compile-command "make lock" \
+	    --group $$group --output-file requirements/$$group.txt; done
 
 clean:  ## remove what the other commands made
 	rm -rf organization.json .aws-sam .venv .venv-sam .sdk-oldest .coverage .*_cache
 
-.venv/python .venv-sam/python:
+.venv/uv: requirements/setup.txt
+ifdef UV_ON_PATH
+	@$(UV) venv --quiet --clear --python $(PYTHON) .venv
+else
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2> /dev/null || { echo \
-	  "This project needs Python 3.13: install it, or name it with PYTHON=/path/to/python3.13."; exit 1; }
-	@echo "Installing tools into $(@D) (once)"
-	@$(PYTHON) -m venv $(@D) && touch $@
-.venv/run .venv/dev: .venv/%: .venv/python requirements/run.txt requirements/%.txt
-	@.venv/bin/$(PIP) requirements/$*.txt && touch $@
-.venv-sam/ready: .venv-sam/python requirements/by_hand/sam.txt
-	@.venv-sam/bin/$(PIP) requirements/by_hand/sam.txt && touch $@
-.sdk-oldest/ready: .venv/dev requirements/by_hand/sdk-oldest.txt
+	  "This project needs Python 3.13: install it or uv, or name it with PYTHON=/path/to/python3.13."; \
+	  exit 1; }
+	@echo "Setting up .venv (once)"
+	@$(PYTHON) -m venv .venv
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+endif
+	@touch $@
+.venv/run .venv/dev: .venv/%: .venv/uv requirements/run.txt requirements/%.txt
+	@$(INSTALL) .venv/bin/python --requirement requirements/$*.txt && touch $@
+.venv-sam/ready: .venv/uv requirements/sam.txt
+	@echo "Setting up .venv-sam (once)"
+	@$(UV) venv --quiet --clear --python .venv/bin/python .venv-sam
+	@$(INSTALL) .venv-sam/bin/python --requirement requirements/sam.txt && touch $@
+.sdk-oldest/ready: .venv/dev requirements/sdk-oldest.txt
 	@rm -rf .sdk-oldest
-	@.venv/bin/$(PIP) requirements/by_hand/sdk-oldest.txt --no-deps --target .sdk-oldest && touch $@
+	@$(INSTALL) .venv/bin/python --requirement requirements/sdk-oldest.txt --target .sdk-oldest
+	@touch $@

@@ -1,4 +1,4 @@
-"""Make a rule like another one: its folder, events, tests and section of the template, renamed."""
+"""Make a rule like another one: its folder, events, tests and sections of the template, renamed."""
 
 import argparse
 import re
@@ -12,26 +12,28 @@ def rename(text: str, like: str, name: str) -> str:
     for before, after in (
         ("# ----- ", " -----"),
         ("CodeUri: ", "/"),
-        ("AWS Config rule ", " "),
         ('RULE = "', '"'),
         ('"""The rule ', ":"),
     ):
         text = text.replace(f"{before}{like}{after}", f"{before}{name}{after}")
-    field, hyphens = '"configRuleName": "', str.maketrans("_", "-")
-    text = text.replace(f'{field}{like.translate(hyphens)}"', f'{field}{name.translate(hyphens)}"')
+    # AWS Config's name of the rule, in the template after the prefix and in the sample events.
+    old, new = like.replace("_", "-"), name.replace("_", "-")
+    text = re.sub(rf"(\$\{{RuleNamePrefix\}}){old}", rf"\g<1>{new}", text)
+    text = re.sub(rf'("configRuleName": "[\w-]*?){old}"', rf'\g<1>{new}"', text)
     # DesiredInstanceTypeFunction is the rule's; DesiredInstanceType is a parameter of the stack.
     pattern = rf"\b{get_name(like)}(?=Function|Permission|Rule|Alarm)"
     return re.sub(pattern, get_name(name), text)
 
 
 def add_to_template(text: str, like: str, name: str) -> str:
-    """Return the template with a copy of the rule's section and of its output after them."""
-    section = re.search(rf"  # ----- {like} -----\n.*?\n(?=\n)", text, re.DOTALL)
-    output = re.search(rf"  {get_name(like)}RuleName:\n(    .*\n)+", text)
-    if not section or not output:
-        raise ValueError(f"template.yaml has no section or no output of {like}.")
-    for part in (section[0] + "\n", output[0]):
-        text = text.replace(part, part + rename(part, like, name))
+    """Return the template with a copy of each section of the rule: its resources, its outputs."""
+    sections = re.findall(rf"^  # ----- {like} -----\n(?:.+\n)+", text, re.MULTILINE)
+    if len(sections) < 2:
+        raise ValueError(
+            f'template.yaml needs a section "# ----- {like} -----" in Resources and in Outputs.'
+        )
+    for section in sections:
+        text = text.replace(section, f"{section}\n{rename(section, like, name)}")
     return text
 
 
@@ -41,6 +43,8 @@ def check_names(name: str, like: str) -> None:
         raise ValueError(f"LIKE must be one of {', '.join(list_rules())}, not {like!r}.")
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name):
         raise ValueError(f"NAME must be a name like s3_bucket_versioning, not {name!r}.")
+    if len(name) > 32:  # AWS Config's name of the rule has a prefix of up to 32, and 64 in all
+        raise ValueError(f"NAME must have at most 32 characters, not {len(name)}.")
     is_named = f"  {get_name(name)}Function:" in (ROOT / "template.yaml").read_text()
     if is_named or any(path.exists() for path in list_paths(name)):
         raise ValueError(f"NAME must be new: {name} exists.")
@@ -65,25 +69,17 @@ def make_rule(name: str, like: str) -> None:
 
 
 def list_edits(name: str) -> str:
-    """Return what is left to edit, in order, each with its file and line."""
-
-    def find(path: str, text: str) -> str:
-        before, _text, _after = (ROOT / path).read_text().partition(text)
-        return f"{path}:{before.count('\n') + 1}"
-
-    template, app = "template.yaml", f"{name}/app.py"
-    edits = [
-        (find(template, "Parameters:"), "the stack's parameters; then their rows in README.md"),
-        (
-            find(template, f"# ----- {name}"),
-            "descriptions, InputParameters, scope, Timeout, actions",
-        ),
-        (find(app, '"""'), "the docstring: what the rule says of itself"),
-        (find(app, "# ----- This rule"), "the functions below this heading"),
-        (f"events/{name}/", "the events, JSON texts or objects, and what is recorded"),
-        (f"events/{name}/state.py", "what the rule reads of other services, made by boto3 calls"),
+    """Return what is left to edit, each with its file and section, in the document's order."""
+    edits = (
+        (f"{name}/app.py", "the docstring, and the functions below the heading This rule"),
+        (f"events/{name}/", "an event for each result, and what AWS Config has recorded"),
+        (f"events/{name}/state.py", "write it if the rule calls another service than AWS Config"),
+        ("template.yaml, Resources", "its section: descriptions, InputParameters, Scope, Policies"),
+        ("template.yaml, Parameters", "add what should differ between stacks"),
+        ("README.md, The rules", "add a row for the rule"),
+        ("README.md, Parameters of the stack", "add a row for each parameter that you have added"),
         (f"tests/test_{name}.py", "the tests"),
-    ]
+    )
     width = max(len(where) for where, _what in edits) + 2
     return "\n".join(f"  {where:<{width}}{what}" for where, what in edits)
 
@@ -98,7 +94,8 @@ def main(arguments: list[str] | None = None) -> None:
         make_rule(chosen.name, chosen.like)
     except ValueError as ex:
         parser.error(str(ex))
-    print(f"Made {chosen.name}, and its section of template.yaml. Now edit, in this order:")
+    print(f"Made {chosen.name}, and its sections of template.yaml.")
+    print("Edit in this order, and run its events after each step; docs/new-rule.md explains each:")
     print(list_edits(chosen.name))
 
 

@@ -40,7 +40,7 @@ ALARM = {
     "Threshold": 0,
     "ComparisonOperator": "GreaterThanThreshold",
     "TreatMissingData": "notBreaching",
-    "AlarmActions": {"Fn::If": ["HasTopic", [{"Fn::Join": [":", TOPIC]}], {"Ref": "AWS::NoValue"}]},
+    "AlarmActions": [{"Fn::Join": [":", TOPIC]}],
 }
 
 
@@ -56,8 +56,18 @@ def test_lost_event_is_kept_with_its_error_and_alarms(rule: str) -> None:
     expected = ALARM | {"Dimensions": dimensions}
     wrong = [each for each, value in expected.items() if alarm.get(each) != value]
     assert not wrong, f"{IN} correct {wrong} of {name}Alarm, as in the other rules."
-    described = alarm.get("AlarmDescription", "")
-    assert rule in described, f"{IN} {name}Alarm must name {rule} in AlarmDescription."
+    described = alarm["AlarmDescription"]["Fn::Sub"]
+    own_name = f"${{RuleNamePrefix}}{rule.replace('_', '-')} "
+    for part in (
+        own_name,
+        "three times",
+        "six hours",
+        'docs/operations.md, section "An alarm rang"',
+    ):
+        assert part in described, f"{IN} AlarmDescription of {name}Alarm must have {part!r}."
+    assert TRANSLATED["Resources"][f"{name}Alarm"].get("Condition") == "HasTopic", (
+        f"{IN} {name}Alarm needs Condition: HasTopic, or it costs and tells nobody."
+    )
 
 
 @every_rule
@@ -74,6 +84,43 @@ def test_function_has_a_log_and_time_for_three_calls(rule: str) -> None:
 def test_failure_queue_keeps_events_for_14_days_and_encrypted() -> None:
     queue = TRANSLATED["Resources"]["FailureQueue"]["Properties"]
     assert queue == {"MessageRetentionPeriod": 14 * 86_400, "SqsManagedSseEnabled": True}
+
+
+@pytest.mark.parametrize("name", ["FailureQueue", "LogGroup"])
+def test_queue_and_log_are_deleted_with_the_stack(name: str) -> None:
+    resource = TRANSLATED["Resources"][name]
+    assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("Delete", "Delete")
+
+
+def test_logs_are_kept_for_a_year_by_default() -> None:
+    assert TEMPLATE["Parameters"]["LogRetentionDays"]["Default"] == 365
+
+
+@every_rule
+def test_rule_has_the_same_name_in_every_account(rule: str) -> None:
+    own_name, resource = rule.replace("_", "-"), f"{get_name(rule)}Rule"
+    configured = get_properties(rule, "Rule").get("ConfigRuleName")
+    assert configured == {"Fn::Sub": f"${{RuleNamePrefix}}{own_name}"}, (
+        f"{IN} {resource} needs ConfigRuleName: !Sub ${{RuleNamePrefix}}{own_name}."
+    )
+    longest = TEMPLATE["Parameters"]["RuleNamePrefix"]["MaxLength"] + len(own_name)
+    assert longest <= 64, f"{rule}: some calls of AWS Config accept no longer name; shorten it."
+
+
+@every_rule
+def test_outputs_name_rule_function_and_alarm(rule: str) -> None:
+    for kind in ("Rule", "Function", "Alarm"):
+        name = f"{get_name(rule)}{kind}"
+        output = TEMPLATE["Outputs"].get(f"{name}Name", {})
+        needed = f"{IN} add the output {name}Name, as the other rules have."
+        assert output.get("Value") == {"Ref": name}, needed
+        assert output.get("Condition") == ("HasTopic" if kind == "Alarm" else None), needed
+
+
+def test_outputs_name_log_group_and_queue() -> None:
+    outputs = TEMPLATE["Outputs"]
+    assert outputs["LogGroupName"]["Value"] == {"Ref": "LogGroup"}
+    assert outputs["FailureQueueUrl"]["Value"] == {"Ref": "FailureQueue"}
 
 
 @every_rule
@@ -178,8 +225,13 @@ def is_call(action: str) -> bool:
         ("ReservedConcurrency", "", True),
         ("ReservedConcurrency", "1", True),
         ("ReservedConcurrency", "0", False),
+        ("RuleNamePrefix", "config-rules-", True),
+        ("RuleNamePrefix", "a" * 32, True),
+        ("RuleNamePrefix", "a" * 33, False),
+        ("RuleNamePrefix", "", False),
+        ("RuleNamePrefix", "my_", False),
     ],
 )
-def test_topic_and_concurrency_have_their_form(name: str, value: str, accepted: bool) -> None:
+def test_parameter_has_its_form(name: str, value: str, accepted: bool) -> None:
     if name in TEMPLATE["Parameters"]:  # the one of change-triggered rules can go with them
         assert accepts(TEMPLATE["Parameters"][name], value) is accepted

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scripts import check, make_rule
-from scripts.template import get_name, list_rules, load_template
+from scripts.template import ROOT, get_name, list_rules, load_template
 from tests.helpers import RULES, run_module
 from tests.scripts.helpers import Project
 
@@ -18,7 +18,7 @@ SHIPPED = [rule for rule in ("desired_instance_type", "resource_count_limit") if
 def test_copied_rule_passes_its_tests(
     project_copy: Path, work_in: Callable[[Path], Project]
 ) -> None:
-    name, like = "a_name_that_has_35_characters_in_it", SHIPPED[-1]
+    name, like = "a_name_that_has_32_characters_ok", SHIPPED[-1]
     work_in(project_copy)
     make_rule.main([name, like])
     style = run_module(project_copy, "ruff", "check", name, f"tests/test_{name}.py")
@@ -36,24 +36,54 @@ def test_copied_rule_passes_its_tests(
     ]
 
 
-def test_names_are_replaced_only_where_they_name_the_rule(
-    project: Project, capsys: pytest.CaptureFixture[str]
-) -> None:
-    make_rule.main(["count", "volumes"])  # a word that the rule's code has, too
-    load_template.cache_clear()
-    make_rule.main(["vpc_limit", "count"])
-    load_template.cache_clear()
+def test_names_are_replaced_only_where_they_name_the_rule(project: Project) -> None:
+    for name, like in (("count", "volumes"), ("vpc_limit", "count")):  # the code says count, too
+        make_rule.main([name, like])
+        load_template.cache_clear()
     assert list_rules() == ["sizes", "volumes", "count", "vpc_limit"]
-    assert {"CountRuleName", "VpcLimitRuleName"} <= load_template()["Outputs"].keys()
     app = (project.root / "vpc_limit/app.py").read_text()
     assert app == (project.root / "volumes/app.py").read_text()
+    event = (project.root / "events/vpc_limit/count.json").read_text()
+    assert '"configRuleName": "config-rules-vpc-limit"' in event
     assert 'RULE = "vpc_limit"' in (project.root / "tests/test_vpc_limit.py").read_text()
-    edits = re.findall(r"^  (\S+?)(?::(\d+))?  ", capsys.readouterr().out, re.MULTILINE)
-    assert len(edits) == 14
-    for path, line in edits:
-        text = (project.root / path).read_text() if line else ""
-        assert not line or text.splitlines()[int(line) - 1]
-        assert line or (project.root / path).exists() or path.endswith("state.py")
+
+
+def test_copy_has_the_resources_and_outputs_of_the_rule(project: Project) -> None:
+    make_rule.main(["vpc_limit", "volumes"])
+    load_template.cache_clear()
+    template = load_template()
+    made = ["VpcLimitFunction", "VpcLimitPermission", "VpcLimitRule"]
+    assert [*template["Resources"]][-3:] == made
+    assert [*template["Outputs"]][-2:] == ["VpcLimitFunctionName", "VpcLimitRuleName"]
+    assert template["Outputs"]["VpcLimitFunctionName"]["Value"] == {"Ref": "VpcLimitFunction"}
+    properties = template["Resources"]["VpcLimitRule"]["Properties"]
+    assert properties["ConfigRuleName"] == {"Fn::Sub": "${RuleNamePrefix}vpc-limit"}
+
+
+def test_what_is_left_to_edit_names_files_and_sections(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_rule.main(["vpc_limit", "volumes"])
+    edits = re.findall(r"^  (\S+?)(?:, (.+?))?  ", capsys.readouterr().out, re.MULTILINE)
+    assert edits[0] == ("vpc_limit/app.py", "")
+    for path, section in edits:
+        if section:
+            heading = rf"^(## )?{section}:?$"
+            assert re.search(heading, (ROOT / path).read_text(), re.MULTILINE), (path, section)
+        else:
+            assert (project.root / path).exists() or path == "events/vpc_limit/state.py"
+
+
+def test_rule_without_both_sections_is_not_copied(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    template = project.root / "template.yaml"
+    resources, heading, outputs = template.read_text().rpartition("  # ----- volumes -----\n")
+    project.write("template.yaml", resources + outputs)
+    with pytest.raises(SystemExit):
+        make_rule.main(["vpc_limit", "volumes"])
+    assert f'a section "{heading.strip()}" in Resources and in Outputs' in capsys.readouterr().err
+    assert not (project.root / "vpc_limit").exists()
 
 
 @pytest.mark.parametrize(
@@ -63,6 +93,7 @@ def test_names_are_replaced_only_where_they_name_the_rule(
         ("events", "volumes", "NAME must be new: events exists."),
         ("large", "sizes", "NAME must be new: large exists."),
         ("S3Bucket", "sizes", "NAME must be a name like s3_bucket_versioning, not 'S3Bucket'."),
+        ("a" * 33, "sizes", "NAME must have at most 32 characters, not 33."),
         ("new_rule", "other", "LIKE must be one of sizes, volumes, not 'other'."),
     ],
 )
