@@ -205,7 +205,7 @@ def check_recorded(resource_type: str, client: Any) -> None:
     if not any(status.get("recording") for status in statuses):
         raise RuntimeError(f"{not_recording}: start the recorder.")
     for status in statuses:
-        if status.get("lastStatus", "").lower() == "failure":  # AWS writes Failure and FAILURE
+        if status.get("lastStatus", "").lower() == "failure":  # AWS prints both Success and SUCCESS
             code = status.get("lastErrorCode")
             raise RuntimeError(f"{not_recording}: the recorder fails ({code}).")
     for recorder in client.describe_configuration_recorders()["ConfigurationRecorders"]:

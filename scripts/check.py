@@ -21,12 +21,15 @@ import botocore.session
 import yaml
 
 from scripts.command_line import run_command
-from scripts.local_aws import clean_environment, run_rule, start_local_aws
+from scripts.local_aws import clean_environment
 from scripts.sample_events import list_sample_events, load_event
+from scripts.sample_results import run_samples
 from scripts.template import (
     ROOT,
     ConfigRule,
     JsonObject,
+    accepts,
+    find_extra_code,
     get_name,
     list_rules,
     load_template,
@@ -197,16 +200,7 @@ def check_folders(_rules: list[str]) -> Iterator[str]:
 
 def check_files(rule: str) -> Iterator[str]:
     """Ask for a rule that is one file, and for its tests and events."""
-    what = "a rule is one app.py, which needs only what Lambda has"
-    known = {"app.py", "requirements.txt", "__pycache__"}
-    for path in sorted((ROOT / rule).iterdir()):
-        if path.name not in known and not path.name.startswith("."):
-            yield f"{rule}/{path.name}: move it elsewhere, because {what}."
-    requirements = ROOT / rule / "requirements.txt"
-    lines = requirements.read_text().splitlines() if requirements.exists() else []
-    for line in lines:
-        if line.strip() and not line.startswith("#"):
-            yield f"{rule}/requirements.txt: remove {line.strip()}, because {what}."
+    yield from find_extra_code(rule)
     if not (ROOT / "tests" / f"test_{rule}.py").exists():
         yield f"There is no tests/test_{rule}.py: write the rule's own tests."
     if not list_sample_events(rule):
@@ -320,6 +314,17 @@ def check_outputs(_rules: list[str]) -> Iterator[str]:
             yield f"template.yaml: the output {name} is of no resource: correct or remove it."
 
 
+def check_defaults(_rules: list[str]) -> Iterator[str]:
+    """Ask for defaults that the template itself accepts."""
+    for name, parameter in load_template()["Parameters"].items():
+        default = parameter.get("Default")
+        if default is not None and not accepts(parameter, str(default)):
+            yield (
+                f"template.yaml: {name} does not accept its own Default, {default!r}: correct it, "
+                "or AllowedPattern, AllowedValues or MaxLength."
+            )
+
+
 def check_resources(rule: str) -> Iterator[str]:
     """Ask for a function that AWS Config of this account, and nobody else, may invoke."""
     name = get_name(rule)
@@ -359,6 +364,23 @@ def check_trigger(rule: str) -> Iterator[str]:
         )
     if not configured.scope:
         yield f"template.yaml: {name} needs a Scope, or every type of resource invokes it."
+    for unknown in find_unknown_types(configured.resource_types):
+        yield (
+            f"template.yaml: the Scope of {name} has {unknown}, which is no resource type of AWS "
+            "Config: correct it."
+        )
+
+
+@cache
+def list_resource_types() -> set[str]:
+    """Return the types that AWS Config can report on."""
+    model: Any = botocore.session.get_session().get_service_model("config")
+    return {*model.shape_for("ResourceType").enum, "AWS::::Account"}
+
+
+def find_unknown_types(names: Iterable[str]) -> list[str]:
+    """Return those of AWS's resource types that the SDK does not name; other types can be yours."""
+    return sorted(name for name in {*names} - list_resource_types() if name.startswith("AWS::"))
 
 
 # Sample events
@@ -424,38 +446,31 @@ def check_event(
 
 def check_results(rule: str) -> Iterator[str]:
     """Ask for sample events that run, and that show every message and compliance type."""
-    errors: dict[str, list[str]] = {}
-    evaluations: list[JsonObject] = []
-    shown = set()
-    with start_local_aws() as aws:
+    events, shown = {}, set()
+    for path in list_sample_events(rule):
         try:
-            aws.load_sample_state(ROOT / "events" / rule)
-        except ValueError as ex:
-            yield f"{str(ex).rstrip('.')}: correct it."
-            return
-        for path in list_sample_events(rule):
-            try:
-                event, invoking_event, _parameters = read_event(path)
-            except ValueError:
-                return  # check_events says why
-            shown.add(invoking_event.get("messageType"))
-            outcome = run_rule(rule, event, aws)
-            evaluations += outcome.evaluations
-            if outcome.error:
-                errors.setdefault(outcome.error.rstrip("."), []).append(path.name)
+            events[path], invoking_event, _parameters = read_event(path)
+        except ValueError:
+            return  # check_events says why
+        shown.add(invoking_event.get("messageType"))
+    try:
+        outcomes, problems = run_samples(rule, events)
+    except ValueError as ex:
+        yield f"{str(ex).rstrip('.')}: correct it."
+        return
+    errors: dict[str, list[str]] = {}
+    for path, outcome in outcomes.items():
+        if outcome.error:
+            errors.setdefault(outcome.error.rstrip("."), []).append(path.name)
     for error, names in errors.items():
         yield f"events/{rule}/{', '.join(names)}: correct the event or {rule}/app.py: {error}."
+    yield from problems
     if not errors:
+        yield from check_evaluations(
+            rule, [each for outcome in outcomes.values() for each in outcome.evaluations]
+        )
         missing = set(read_rule(rule).message_types) - shown
-        yield from check_evaluations(rule, evaluations)
         yield from (f"events/{rule}/ has no {each}: add one." for each in sorted(missing))
-
-
-@cache
-def list_resource_types() -> set[str]:
-    """Return the types that AWS Config can report on."""
-    model: Any = botocore.session.get_session().get_service_model("config")
-    return {*model.shape_for("ResourceType").enum, "AWS::::Account"}
 
 
 def check_evaluations(rule: str, evaluations: list[JsonObject]) -> Iterator[str]:
@@ -467,13 +482,10 @@ def check_evaluations(rule: str, evaluations: list[JsonObject]) -> Iterator[str]
         yield f"events/{rule}/ has no event that is {missing}: add one."
     if not all(each.get("Annotation") for each in evaluations):
         yield f"{rule}/app.py reports without an annotation: say why in a sentence."
-    reported_types = {each["ComplianceResourceType"] for each in evaluations}
-    for reported in sorted(reported_types - list_resource_types()):
-        if reported.startswith("AWS::"):
-            yield (
-                f"{rule}/app.py reports {reported}, which is no resource type of AWS Config: "
-                "correct it."
-            )
+    for unknown in find_unknown_types(each["ComplianceResourceType"] for each in evaluations):
+        yield (
+            f"{rule}/app.py reports {unknown}, which is no resource type of AWS Config: correct it."
+        )
 
 
 CHECKS_OF_ALL_RULES: tuple[Callable[[list[str]], Iterable[str]], ...] = (
@@ -483,6 +495,7 @@ CHECKS_OF_ALL_RULES: tuple[Callable[[list[str]], Iterable[str]], ...] = (
     check_rule_names,
     check_names,
     check_outputs,
+    check_defaults,
     check_version,
     check_readme_links,
     check_readme_parameters,

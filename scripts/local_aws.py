@@ -167,6 +167,10 @@ class LocalAws:
         session.register_component("data_loader", get_api_models())
         return boto3.Session(botocore_session=session, region_name=region)
 
+    def sign_with(self, *credentials: str) -> None:
+        """Let new clients sign with key, secret and token; what a state.py registered stays."""
+        self.sessions[self.region]._session.set_credentials(*credentials)
+
     def load_once(self, rule: str) -> Any:
         """Return the rule's module of this Region, loaded once, as Lambda does."""
         if (rule, self.region) not in self.modules:

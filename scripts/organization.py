@@ -1,18 +1,24 @@
 """Write organization.json: template.yaml as plain CloudFormation with the code inside."""
 
 import json
-import sys
 from copy import deepcopy
 
 import boto3
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 
-from scripts.template import ROOT, JsonObject, load_template
+from scripts.command_line import run_command
+from scripts.template import ROOT, JsonObject, find_extra_code, list_rules, load_template
 
 
 def translate() -> JsonObject:
-    """Return the template without its transform, with each function's code inside."""
+    """Return the template without its transform, with each function's code inside.
+
+    ValueError: a rule has more than app.py, and its function would run without it.
+    """
+    for rule in list_rules():
+        for problem in find_extra_code(rule):
+            raise ValueError(problem)
     template = deepcopy(load_template())
     for resource in template["Resources"].values():
         properties = resource["Properties"]
@@ -30,12 +36,12 @@ def translate() -> JsonObject:
 
 
 def main() -> None:
-    """Write the file; exit with 1 if CloudFormation would refuse it."""
+    """Write the file; ValueError if CloudFormation would refuse it."""
     text = json.dumps(translate(), separators=(",", ":"))
     (ROOT / "organization.json").write_text(text)
     print(f"Wrote organization.json: {len(text):,} bytes.")
     if len(text) > 1_000_000:
-        sys.exit("make organization: CloudFormation accepts at most 1 MB: use fewer rules.")
+        raise ValueError("CloudFormation accepts at most 1 MB: use fewer rules.")
     if len(text) > 51_200:
         print(
             "Over 51,200 bytes: upload it to S3, and use --template-url instead of --template-body."
@@ -43,4 +49,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command("python -m scripts.organization", main)

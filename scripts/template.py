@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,8 @@ import yaml
 
 JsonObject = dict[str, Any]
 ROOT = Path(__file__).parent.parent
+# A word of a command line with its quotes.
+WORD = re.compile(r"""(?:\\.|"(?:\\.|[^"\\])*"|'[^']*'|[^\s"'\\])+""")
 
 
 class TemplateLoader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML ships no types
@@ -44,6 +47,20 @@ def list_rules() -> list[str]:
     resources = load_template()["Resources"].values()
     folders = [resource["Properties"].get("CodeUri", "").strip("/") for resource in resources]
     return [folder for folder in folders if folder]
+
+
+def find_extra_code(rule: str) -> Iterator[str]:
+    """Yield a sentence for whatever the rule's folder has besides app.py and Lambda does not."""
+    what = "a rule is one app.py, which needs only what Lambda has"
+    known = {"app.py", "requirements.txt", "__pycache__"}
+    for path in sorted((ROOT / rule).iterdir()):
+        if path.name not in known and not path.name.startswith("."):
+            yield f"{rule}/{path.name}: move it elsewhere, because {what}."
+    requirements = ROOT / rule / "requirements.txt"
+    lines = requirements.read_text().splitlines() if requirements.exists() else []
+    for line in lines:
+        if line.strip() and not line.startswith("#"):
+            yield f"{rule}/requirements.txt: remove {line.strip()}, because {what}."
 
 
 def get_name(rule: str) -> str:
@@ -111,14 +128,17 @@ def parse_parameters(text: str) -> dict[str, str]:
     known = load_template()["Parameters"]
     parameters = {}
     try:
-        words = shlex.split(text)
+        shlex.split(text)
     except ValueError as ex:
         raise ValueError(f"PARAMETERS cannot be read: {ex}.") from None
-    for word in words:
+    for written in WORD.findall(text):
+        word = "".join(shlex.split(written))
         name, equals, value = word.partition("=")
         if not equals or name not in known:
             choice = ", ".join(known)
             raise ValueError(f"PARAMETERS must be Key=Value of {choice}, not {word!r}.")
+        if written.endswith(f"{name}="):  # SAM refuses it, or drops it if there are others
+            raise ValueError(f'PARAMETERS: write {name}="" for an empty value.')
         if not accepts(known[name], value):
             hint = known[name].get("ConstraintDescription", "")
             raise ValueError(f"The template does not accept {word!r}. {hint}".strip())

@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
@@ -75,10 +76,20 @@ def ask(address: str, event: Any) -> Any:
     raise AssertionError(f"The emulator does not listen on {address}.")
 
 
+def get_answer(rule: str, event: Any) -> Any:
+    """Return what the handler returns, or the kind of its error."""
+    try:
+        return load(rule).lambda_handler(event, None)
+    except Exception as ex:  # noqa: BLE001  # a rule may need what only its state.py answers
+        return type(ex).__name__
+
+
 @needs_sam
 @pytest.mark.skipif(sys.platform != "linux", reason="SAM CLI's Lambda emulator is a Linux binary")
 @pytest.mark.parametrize("rule", RULES)
-def test_built_function_answers_as_in_make_run(rule: str, aws: FakeAws, built: Path) -> None:
+def test_built_function_answers_as_in_make_run(
+    rule: str, aws: FakeAws, built: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     aws.prepare_rule(rule)
     name = f"{get_name(rule)}Function"
     template = load_template()
@@ -87,10 +98,15 @@ def test_built_function_answers_as_in_make_run(rule: str, aws: FakeAws, built: P
     server.start()
     host, port = server.get_host_and_port()
     process, address = start_emulator(built / name, function["Handler"], f"http://{host}:{port}")
+    # What a state.py registers on its session reaches no other process: here it counts nowhere.
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", aws.make_session(aws.region))
     try:
         for path in list_sample_events(rule):
             event = read_event(rule, path.stem)
-            assert ask(address, event) == load(rule).lambda_handler(event, None), path
+            answer = ask(address, event)
+            if isinstance(answer, dict):
+                answer = answer["errorType"]
+            assert answer == get_answer(rule, event), path
     finally:
         os.killpg(process.pid, 9)
         process.wait()

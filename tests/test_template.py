@@ -164,8 +164,8 @@ def list_actions(rule: str, role: JsonObject) -> list[str]:
 enforced = set_initial_no_auth_action_count(0)  # runs a function while moto enforces policies
 
 
-def assume_role(name: str, actions: list[str]) -> boto3.Session:
-    """Create a role that may do this in moto; return a session of it."""
+def assume_role(name: str, actions: list[str], aws: FakeAws) -> None:
+    """Create a role that may do this in moto, and let new clients have its credentials."""
     iam, sts = boto3.client("iam"), boto3.client("sts")
     iam.create_role(RoleName=name, AssumeRolePolicyDocument="{}")
     if actions:
@@ -175,8 +175,8 @@ def assume_role(name: str, actions: list[str]) -> boto3.Session:
         iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=document)
     role_arn = f"arn:aws:iam::123456789012:role/{name}"
     credentials = sts.assume_role(RoleArn=role_arn, RoleSessionName="test")["Credentials"]
-    keys = [credentials[name] for name in ("AccessKeyId", "SecretAccessKey", "SessionToken")]
-    return boto3.Session(*keys, region_name="us-east-1")
+    names = ("AccessKeyId", "SecretAccessKey", "SessionToken")
+    aws.sign_with(*(credentials[name] for name in names))
 
 
 @every_rule
@@ -187,11 +187,11 @@ def test_role_permits_what_the_samples_need_and_no_more(
     actions = list_actions(rule, get_properties(rule, "FunctionRole"))
     if "sts:AssumeRole" in actions:
         pytest.skip(f"{rule} assumes a role of each account, and that role has the permissions")
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", assume_role("nothing", []))
+    assume_role("nothing", [], aws)
     first = read_event(rule, list_sample_events(rule)[0].stem)
     with pytest.raises(ClientError, match="AccessDenied"):  # moto enforces policies
         enforced(load(rule).lambda_handler)(first, None)
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", assume_role("function", actions))
+    assume_role("function", actions, aws)
     aws.requests.clear()
     module = load(rule)
     for path in list_sample_events(rule):

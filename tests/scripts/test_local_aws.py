@@ -149,6 +149,20 @@ def test_field_that_moto_lacks_is_set_in_a_test_too(project: Project) -> None:
     assert answers == [180, None]
 
 
+def test_field_that_moto_lacks_stays_with_other_credentials(project: Project) -> None:
+    project.write("events/sizes/state.py", ROTATION)
+    with start_local_aws() as aws:
+        aws.load_sample_state(project.root / "events/sizes")
+        request = {"RoleArn": "arn:aws:iam::111122223333:role/other", "RoleSessionName": "me"}
+        role = boto3.client("sts").assume_role(**request)["Credentials"]
+        aws.sign_with(role["AccessKeyId"], role["SecretAccessKey"], role["SessionToken"])
+        assert boto3.client("sts").get_caller_identity()["Account"] == "111122223333"
+        client = boto3.client("kms")
+        key = client.create_key()["KeyMetadata"]["KeyId"]
+        rotation = client.get_key_rotation_status(KeyId=key)
+        assert rotation["RotationPeriodInDays"] == 180
+
+
 # Regions
 
 

@@ -12,7 +12,7 @@ import pytest
 from scripts import organization
 from scripts.organization import translate
 from scripts.template import ROOT, get_name, load_template
-from tests.helpers import RULES
+from tests.helpers import RULES, run_module
 
 TRANSLATED = translate()
 
@@ -54,29 +54,42 @@ def test_written_file_is_accepted_by_the_linter_for_all_regions(
     assert linted.returncode == 0, linted.stdout
 
 
-@pytest.mark.parametrize(
-    ("size", "code", "message"),
-    [
-        (60_000, 0, "Over 51,200 bytes: upload it to S3, and use --template-url"),
-        (1_000_000, 1, "make organization: CloudFormation accepts at most 1 MB"),
-    ],
-)
-def test_file_too_large_for_a_template_body_says_so(
-    size: int,
-    code: int,
-    message: str,
-    project_copy: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setattr(organization, "ROOT", project_copy)
-    with (project_copy / RULES[0] / "app.py").open("a") as file:
+def write(size: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write the file for a rule with so much code."""
+    monkeypatch.setattr(organization, "ROOT", folder)
+    with (folder / RULES[0] / "app.py").open("a") as file:
         file.write("#" * size)
-    said, ended = "", 0
-    try:
-        organization.main()
-    except SystemExit as ex:  # Python prints the text and ends with 1
-        said, ended = str(ex.code), 1
-    assert ended == code
-    assert message in said + capsys.readouterr().out
-    assert (project_copy / "organization.json").stat().st_size > size
+    organization.main()
+
+
+def test_file_too_large_for_a_template_body_says_so(
+    project_copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(60_000, project_copy, monkeypatch)
+    assert "Over 51,200 bytes: upload it to S3, and use --template-url" in capsys.readouterr().out
+
+
+def test_file_too_large_for_cloudformation_is_an_error(
+    project_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ValueError, match="^CloudFormation accepts at most 1 MB: use fewer rules.$"):
+        write(1_000_000, project_copy, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("helpers.py", "", "helpers.py: move it elsewhere, because a rule is one app.py"),
+        ("requirements.txt", "requests\n", "requirements.txt: remove requests, because a rule is"),
+    ],
+    ids=["a second file", "a package"],
+)
+def test_code_that_the_stack_would_lack_is_an_error(
+    name: str, content: str, problem: str, project_copy: Path
+) -> None:
+    (project_copy / RULES[0] / name).write_text(content)
+    done = run_module(project_copy, "scripts.organization")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"python -m scripts.organization: {RULES[0]}/{problem}")
+    assert done.stderr.count("\n") == 1
+    assert not (project_copy / "organization.json").exists()

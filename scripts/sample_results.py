@@ -1,0 +1,86 @@
+"""What sample events give: each in a new module, and all of them in one, as Lambda reuses it."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from scripts.invocation import Outcome
+from scripts.local_aws import LocalAws, run_rule, start_local_aws
+from scripts.recorded_items import CAPTURED, parse_time
+from scripts.sample_events import find_item, find_region
+from scripts.template import ROOT, JsonObject
+
+CREATED = "notificationCreationTime"
+
+
+def run_samples(rule: str, events: dict[Path, JsonObject]) -> tuple[dict[Path, Outcome], list[str]]:
+    """Return what came of each event, and what is wrong with the results, in sentences.
+
+    ValueError: the rule's state.py or its recorded items cannot be used.
+    """
+    outcomes: dict[Path, Outcome] = {}
+    problems: list[str] = []
+    by_region: dict[str, dict[Path, JsonObject]] = {}
+    for path, event in events.items():
+        by_region.setdefault(find_region(event), {})[path] = event
+    for region, events_there in by_region.items():
+        with start_local_aws() as aws:
+            aws.enter_region(region)
+            aws.load_sample_state(ROOT / "events" / rule)
+            for path, event in events_there.items():
+                aws.modules.clear()
+                outcomes[path] = run_rule(rule, event, aws)
+                problems += check_times(rule, path, event, outcomes[path], aws)
+            problems += check_earlier_results(rule, [outcomes[path] for path in events_there], aws)
+            problems += check_one_module(rule, events_there, outcomes, aws)
+    return outcomes, problems
+
+
+def check_earlier_results(rule: str, outcomes: list[Outcome], aws: LocalAws) -> Iterator[str]:
+    """Ask for a new result for each earlier one that a state.py has reported."""
+    evaluations = [each for outcome in outcomes for each in outcome.evaluations]
+    reported = {
+        (each["ComplianceResourceType"], each["ComplianceResourceId"]) for each in evaluations
+    }
+    for resource_type, resource_id in sorted(aws.results.keys() - reported):
+        yield (
+            f"events/{rule}/state.py: no event reports the earlier result of {resource_type} "
+            f"{resource_id} again: let {rule}/app.py report it, NOT_APPLICABLE if it is deleted."
+        )
+
+
+def check_one_module(
+    rule: str, events: dict[Path, JsonObject], outcomes: dict[Path, Outcome], aws: LocalAws
+) -> Iterator[str]:
+    """Ask for the same result of an event after all others, in one module as Lambda reuses it."""
+    aws.modules.clear()
+    for event in events.values():
+        run_rule(rule, event, aws)
+    for path, event in events.items():
+        again, alone = run_rule(rule, event, aws), outcomes[path]
+        if (again.evaluations, again.error) != (alone.evaluations, alone.error):
+            yield (
+                f"{rule}/app.py: {path.name} gives another result after other events: keep "
+                "nothing of an event in the module, neither in a list nor in a cache."
+            )
+
+
+def check_times(
+    rule: str, path: Path, event: JsonObject, outcome: Outcome, aws: LocalAws
+) -> Iterator[str]:
+    """Ask for the time of the event or of the item: with another an old event wins over a new."""
+    created = json.loads(event["invokingEvent"]).get(CREATED)
+    for each in outcome.evaluations:
+        resource_id = each["ComplianceResourceId"]
+        items = [
+            item for item in (find_item(event), *aws.items) if item.get("resourceId") == resource_id
+        ]
+        known = [time for time in (created, *(item.get(CAPTURED) for item in items)) if time]
+        if not any(
+            abs(each["OrderingTimestamp"] - parse_time(CAPTURED, time)) < 1 for time in known
+        ):
+            yield (
+                f"{rule}/app.py: the OrderingTimestamp of {path.name} is neither its {CREATED} nor "
+                f"its item's {CAPTURED}: report one of them."
+            )
+            return
