@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from scripts.command_line import run_command
+from scripts.command_line import run_command, split_paths
 from scripts.local_aws import clean_environment
 from scripts.preview.evaluation import Row, preview
-from scripts.preview.files import FORMS
+from scripts.preview.forms import FORMS
 from scripts.preview.record import Record
 from scripts.preview.report import print_preview, write_csv
 from scripts.sample_events import choose_rules
@@ -20,7 +20,7 @@ def parse_arguments(arguments: list[str] | None) -> tuple[argparse.Namespace, li
         description="Print what the rules would report of configuration that AWS Config exported.",
         epilog="Exit code: 0; 1 an error; 2 usage; 3 NON_COMPLIANT, with --fail.",
     )
-    parser.add_argument("items", nargs="+", type=Path, help=f"files, or folders of them: {FORMS}")
+    parser.add_argument("items", nargs="*", help=f"files, or folders of them: {FORMS}")
     parser.add_argument("--rule", help="a rule's folder; without it, all rules")
     parser.add_argument("--parameters", default="", help="as for sam deploy: 'Key=Value Key=Value'")
     parser.add_argument("--all", action="store_true", help="list every result")
@@ -28,6 +28,9 @@ def parse_arguments(arguments: list[str] | None) -> tuple[argparse.Namespace, li
     parser.add_argument("--fail", action="store_true", help="end with 3 if one is NON_COMPLIANT")
     chosen = parser.parse_args(arguments)
     try:
+        chosen.items = [path for text in chosen.items for path in split_paths(text)]
+        if not chosen.items:
+            raise ValueError("ITEMS must name files or folders that AWS Config exported.")
         parameters = parse_parameters(chosen.parameters)
         return chosen, [read_rule(name, parameters) for name in choose_rules(chosen.rule)]
     except ValueError as ex:

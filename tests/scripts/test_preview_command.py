@@ -10,14 +10,17 @@ from typing import Any
 
 import pytest
 
+from scripts.command_line import split_paths
 from scripts.local_aws import run_rule, start_local_aws
 from scripts.preview import __main__ as preview
+from scripts.preview.evaluation import build_events
 from scripts.preview.record import Record
 from scripts.sample_events import list_sample_events
 from scripts.template import ROOT, JsonObject, load_template, read_rule
 from tests.helpers import RULES, read_event
 from tests.scripts.helpers import (
     Project,
+    list_items,
     make_history,
     make_snapshot,
     make_volume,
@@ -123,7 +126,8 @@ def test_rule_gets_the_event_that_aws_config_would_send(project: Project, run: A
 def test_rule_without_anything_to_evaluate_says_why(project: Project, run: Any) -> None:
     bucket = make_volume("b-1", 1, resourceType="AWS::S3::Bucket")
     path = project.write("items.json", make_history(bucket))
-    assert run(path) == (1, ["sizes: no resource of its scope (AWS::EC2::Volume).", NEEDS_SNAPSHOT])
+    found = "no resource of its scope (AWS::EC2::Volume); the files hold AWS::S3::Bucket (1)."
+    assert run(path) == (1, [f"sizes: {found}", NEEDS_SNAPSHOT])
     empty = project.write("empty.json", make_snapshot())
     assert run(empty, "--rule=volumes") == (1, ["volumes: the snapshot is empty."])
     volumes = project.write("volumes.json", make_history(make_volume("vol-1", 1)))
@@ -195,7 +199,7 @@ def test_csv_has_every_result_and_no_cell_that_a_spreadsheet_would_run(
     evaluated = ["COMPLIANT", "Size 1, limit 3.", "2026-11-05T09:15:27.482Z"]
     assert rows == [
         [*place, "AWS::EC2::Volume", "'=1+1", *evaluated],
-        [*place, "", "vol-2", "ERROR", "KeyError: 'size'", ""],
+        [*place, "AWS::EC2::Volume", "vol-2", "ERROR", "KeyError: 'size'", ""],
     ]
 
 
@@ -240,6 +244,107 @@ def test_rule_that_an_export_cannot_answer_is_not_previewed(
     reason = f"it calls {named}, which an export cannot answer (use make run)"
     assert run(path, "--rule", rule) == (1, [f"{rule}: not previewed: {reason}."])
     assert run(path)[0] == 0, "the other rule is previewed"
+
+
+def test_periodic_rule_is_told_what_it_calls_before_to_get_a_snapshot(
+    project: Project, run: Any
+) -> None:
+    project.replace(
+        "volumes/app.py", "    time =", f"    {CALLS['volumes']['iam:ListUsers']}\n    time ="
+    )
+    path = project.write("items.json", make_history(make_volume("vol-1", 1)))
+    reason = "it calls iam:ListUsers, which an export cannot answer (use make run)"
+    assert run(path, "--rule=volumes") == (1, [f"volumes: not previewed: {reason}."])
+
+
+def test_item_that_the_function_refuses_is_an_error_of_that_resource(
+    project: Project, run: Any
+) -> None:
+    items = (
+        make_volume("vol-1", 1),
+        make_volume("vol-2", 1, configuration=None),
+        make_volume("vol-3", 9),
+    )
+    code, lines = run(project.write("items.json", make_snapshot(*items)), "--rule=sizes", "--all")
+    assert code == 1
+    assert [line.split()[:2] for line in lines if line.startswith(("COMPL", "NON_", "ERROR"))] == [
+        ["COMPLIANT", "vol-1"],
+        ["NON_COMPLIANT", "vol-3"],
+        ["ERROR", "vol-2"],
+    ]
+
+
+def test_type_that_no_item_has_and_the_sdk_does_not_name_is_noted(
+    project: Project, run: Any
+) -> None:
+    path = project.write("items.json", make_snapshot(make_volume("vol-1", 1)))
+    for name in ("template.yaml", "volumes/app.py"):
+        text = (project.root / name).read_text()
+        project.write(name, text.replace("AWS::EC2::Volume", "AWS::EC2::Vloume"))
+    load_template.cache_clear()
+    question = "Is AWS::EC2::Vloume the right type? The SDK does not name it, and the files hold"
+    _, lines = run(path)
+    assert lines[0].endswith("(AWS::EC2::Vloume); the files hold AWS::EC2::Volume (1).")
+    assert f"{question} AWS::EC2::Volume (1)." in lines
+
+
+def test_type_that_the_sdk_names_is_not_noted(project: Project, run: Any) -> None:
+    path = project.write(
+        "items.json", make_snapshot(make_volume("b", 1, resourceType="AWS::S3::Bucket"))
+    )
+    assert not [line for line in run(path)[1] if "right type" in line]
+
+
+@pytest.mark.parametrize(
+    ("region", "expected"),
+    [
+        ("eu-west-1", "arn:aws:config:eu-west-1:"),
+        ("cn-north-1", "arn:aws-cn:config:cn-north-1:"),
+        ("us-gov-west-1", "arn:aws-us-gov:config:us-gov-west-1:"),
+        ("global", "arn:aws:config:us-east-1:"),
+        ("xx", "arn:aws:config:xx:"),
+    ],
+)
+def test_event_is_of_the_region_and_partition_of_the_item(
+    region: str, expected: str, project: Project
+) -> None:
+    path = project.write("items.json", [make_volume("vol-1", 1, awsRegion=region)])
+    (sent,) = build_events(read_rule("sizes"), Record([path], None))
+    assert sent.event["configRuleArn"].startswith(expected)
+    partition = expected.split(":")[1]
+    assert sent.event["executionRoleArn"].startswith(f"arn:{partition}:iam::123456789012:role/")
+
+
+@pytest.mark.parametrize("name", ["items (1).json", "my items.json", "it's.json", "[a]*.json"])
+def test_name_with_blanks_and_brackets_is_one_file(
+    name: str, project: Project, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write(name, make_history(make_volume("vol-1", 1)))
+    monkeypatch.chdir(project.root)
+    assert run(name, "--rule=sizes")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "items",
+    ["a.json 'b c.json'", "'*.json'", "?*.json", "~/a.json b\\ c.json", "  a.json  *c.json "],
+)
+def test_items_are_split_as_a_shell_would(
+    items: str, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.json", "b c.json"):
+        project.write(name, "")
+    monkeypatch.chdir(project.root)
+    monkeypatch.setenv("HOME", str(project.root))
+    assert [path.name for path in split_paths(items)] == ["a.json", "b c.json"]
+
+
+def test_items_that_are_missing_are_named(project: Project, run: Any) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no\.json"):
+        run("no.json")
+    with pytest.raises(SystemExit):
+        run("")
+    with pytest.raises(SystemExit):
+        run("'a.json")
 
 
 def test_what_aws_config_refuses_is_the_rules_error(project: Project, run: Any) -> None:
@@ -309,7 +414,7 @@ def test_query_of_the_readme_gives_every_field_that_the_rule_needs(
             selected = {name: named.get(name, {}) for name in query.split(", ")}
             exported = tmp_path / "items.json"
             exported.write_text(json.dumps({"Results": [json.dumps(selected)]}))
-            (content["configurationItem"],) = Record([exported], None).list_changes([])
+            (content["configurationItem"],) = list_items(Record([exported], None))
             with start_local_aws() as aws:
                 expected = run_rule(rule, event, aws)
                 found = run_rule(rule, {**event, "invokingEvent": json.dumps(content)}, aws)
