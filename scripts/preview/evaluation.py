@@ -45,6 +45,14 @@ class Row(NamedTuple):
     frames: tuple[str, ...] = ()  # of an error: where the rule's code raised it
 
 
+class Preview(NamedTuple):
+    """What a rule would report."""
+
+    rows: list[Row]
+    note: str = ""  # why there is nothing, or what was assumed
+    is_previewed: bool = True
+
+
 class ExportedAws(LocalAws):
     """AWS Config as exported: it lists what the record holds, and refuses what no export tells."""
 
@@ -100,7 +108,7 @@ class ExportedEvent(NamedTuple):
 def build_events(rule: ConfigRule, record: Record) -> Iterator[ExportedEvent]:
     """Yield the events that AWS Config would send."""
     if rule.is_periodic:
-        for account, region, seconds in record.list_accounts():
+        for account, region, seconds in record.list_snapshots():
             time = format_time(datetime.fromtimestamp(seconds, UTC))
             yield build_scheduled_event(rule, account, region, time)
         return
@@ -117,7 +125,7 @@ def build_scheduled_event(rule: ConfigRule, account: str, region: str, time: str
     """Return the event of a periodic rule."""
     content = f""""awsAccountId": {json.dumps(account)}"""
     event = build_event(rule, account, region, time, "ScheduledNotification", content)
-    return ExportedEvent(account, region, "", account, event)
+    return ExportedEvent(account, region, "AWS::::Account", account, event)
 
 
 def build_event(
@@ -152,15 +160,15 @@ def find_partition(region: str) -> str:
     return partition
 
 
-def preview(rule: ConfigRule, record: Record) -> tuple[list[Row], str]:
-    """Return what the rule would report, and a note: why it is nothing, or what was assumed."""
+def preview(rule: ConfigRule, record: Record) -> Preview:
+    """Return what the rule would report."""
     rows: list[Row] = []
     permitted = ACCOUNT if rule.is_periodic else REPORT
     calls = set[str]()
     aws = ExportedAws(permitted, record)
     with start_local_aws(aws):
         events = build_events(rule, record)
-        if rule.is_periodic and not record.list_accounts():
+        if rule.is_periodic and not record.list_snapshots():
             events = build_trial_event(rule, record)  # tells only what the rule calls
         for each in tqdm(events, rule.name, delay=1, disable=None, leave=False):
             aws.account_region = each.account, each.region
@@ -168,14 +176,14 @@ def preview(rule: ConfigRule, record: Record) -> tuple[list[Row], str]:
             calls.update(outcome.calls)
             if unanswered := ", ".join(sorted(calls - permitted)):
                 reason = f"it calls {unanswered}, which an export cannot answer"
-                return [], f"not previewed: {reason} (use make run)"
+                return Preview([], f"not previewed: {reason} (use make run).", is_previewed=False)
             rows += build_result_rows(rule.name, each, outcome)
     if rule.is_periodic:
         return explain_periodic(record, rows, aws, is_assumed=bool(calls & RECORDER))
     if rows:
-        return rows, " ".join(list_unknown_types(record, rule.resource_types))
+        return Preview(rows, " ".join(list_unknown_types(record, rule.resource_types)))
     scope = ", ".join(rule.resource_types) or "any type"
-    return [], f"no resource of its scope ({scope}); {name_types(record)}"
+    return Preview([], f"no resource of its scope ({scope}); {name_types(record)}.")
 
 
 def build_trial_event(rule: ConfigRule, record: Record) -> Iterator[ExportedEvent]:
@@ -186,18 +194,19 @@ def build_trial_event(rule: ConfigRule, record: Record) -> Iterator[ExportedEven
 
 def explain_periodic(
     record: Record, rows: list[Row], aws: ExportedAws, *, is_assumed: bool
-) -> tuple[list[Row], str]:
+) -> Preview:
     """Return the rows of a periodic rule, and what was assumed, or why there are none."""
-    if not record.list_accounts():
+    if not record.list_snapshots():
+        reason = "needs a configuration snapshot: a part of an account would certify the whole."
         if any(export.snapshot_id for export in record.exports):
-            return [], "the snapshot is empty"
-        return [], "needs a configuration snapshot: a part of an account would certify the whole"
+            reason = "the snapshot is empty."
+        return Preview([], reason, is_previewed=False)
     notes = list(list_unknown_types(record, sorted(aws.listed_types)))
     if is_assumed:
         notes.insert(
             0, "Previewed as if AWS Config recorded every type: an export does not say it."
         )
-    return rows, "\n".join(notes)
+    return Preview(rows, "\n".join(notes))
 
 
 def list_unknown_types(record: Record, resource_types: list[str]) -> Iterator[str]:

@@ -297,8 +297,8 @@ class Record:
             if not resource_types or change.resource_type in resource_types:
                 yield change
 
-    def list_accounts(self) -> list[tuple[str, str, float]]:
-        """Return the account, Region and time of each newest snapshot."""
+    def list_snapshots(self) -> list[tuple[str, str, float]]:
+        """Return the account, the Region and the time of each newest snapshot."""
         query = """SELECT account, region, max(time) FROM origin WHERE time
             GROUP BY account, region ORDER BY account, region"""
         return self.database.execute(query).fetchall()

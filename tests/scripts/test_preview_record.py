@@ -153,7 +153,7 @@ def test_copy_of_a_snapshot_is_the_same_snapshot(copy: str, project: Project) ->
     content = make_snapshot(at("08:00:00"), at("08:00:00", "vol-2"))
     older = project.write(NINE, make_snapshot(at("08:00:00", "vol-9")) | {"configSnapshotId": "0"})
     record = Record([older, *(project.write(name, content) for name in (TEN, copy))], None)
-    assert len(record.list_accounts()) == 1
+    assert len(record.list_snapshots()) == 1
     assert record.list_ids(ONE, "us-east-1", VOLUME) == ["vol-1", "vol-2"]
     assert record.gone == 1
 
@@ -163,7 +163,7 @@ def test_parts_of_one_snapshot_are_one_snapshot(project: Project) -> None:
     record = Record(
         [project.write(f"{number}.json", part) for number, part in enumerate(parts)], None
     )
-    ((account, region, _time),) = record.list_accounts()
+    ((account, region, _time),) = record.list_snapshots()
     assert record.list_ids(account, region, VOLUME) == ["vol-1", "vol-2"]
 
 
@@ -260,7 +260,7 @@ def test_ids_are_those_that_a_rule_would_list(project: Project) -> None:
         ],
         set(),
     )
-    assert [place[:2] for place in record.list_accounts()] == [
+    assert [place[:2] for place in record.list_snapshots()] == [
         (ONE, "eu-west-1"),
         (ONE, "us-east-1"),
     ]
