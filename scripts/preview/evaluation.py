@@ -1,7 +1,9 @@
 """What the rules would report of the record."""
 
 import json
+import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
@@ -9,6 +11,7 @@ from typing import Any, NamedTuple
 import boto3
 import botocore.session
 from botocore.awsrequest import AWSResponse
+from botocore.config import Config
 from botocore.exceptions import UnknownRegionError
 from tqdm import tqdm
 
@@ -20,7 +23,7 @@ from scripts.local_aws import (
     run_rule,
     start_local_aws,
 )
-from scripts.preview.items import format_time
+from scripts.preview.items import format_time, parse_time
 from scripts.preview.record import Record, show
 from scripts.template import ConfigRule, JsonObject
 
@@ -77,11 +80,16 @@ class ExportedAws(LocalAws):
             raise RuntimeError(f"A preview has no answer to {call}.")
 
     def make_session(self, region: str) -> boto3.Session:
-        """Return a session that answers PutEvaluations before it is signed, which is fast."""
+        """Return a session in which PutEvaluations takes little time: a preview is that call.
+
+        Everything is validated and written as ever. But times need not be recognised, the user
+        agent is not composed for each call, and the answer is there before the request is signed.
+        """
         session = super().make_session(region)
-        session.events.register(
-            "before-call.config-service.PutEvaluations", self.answer_put_evaluations
-        )
+        session._session.set_default_client_config(Config(user_agent="preview"))
+        put = "config-service.PutEvaluations"
+        session.events.register(f"provide-client-params.{put}", read_times)
+        session.events.register(f"before-call.{put}", self.answer_put_evaluations)
         return session
 
     def answer_put_evaluations(
@@ -93,6 +101,36 @@ class ExportedAws(LocalAws):
             error = {"Code": "InvalidParameterValueException", "Message": refusal}
             return AWSResponse("", 400, {}, None), {"Error": error}
         return AWSResponse("", 200, {}, None), {"FailedEvaluations": []}
+
+
+def read_times(params: JsonObject, **_more: Any) -> JsonObject:
+    """Return the parameters of PutEvaluations with datetimes for times as events have them.
+
+    They are copies, for the rule may go on with its own. What is wrong is left to the SDK.
+    """
+    evaluations = params.get("Evaluations")
+    if not isinstance(evaluations, list):
+        return params
+    return params | {"Evaluations": [read_time(each) for each in evaluations]}
+
+
+def read_time(evaluation: Any) -> Any:
+    """Return an evaluation with a datetime; without a time as events have it, as it is."""
+    text = evaluation.get("OrderingTimestamp") if isinstance(evaluation, dict) else None
+    time = parse_time(text) if isinstance(text, str) else None
+    is_known = time is not None and format_time(time) == text
+    return evaluation | {"OrderingTimestamp": time} if is_known else evaluation
+
+
+@contextmanager
+def without_log() -> Iterator[None]:
+    """Log nothing below WARNING: a preview does not show it, and formatting it takes time."""
+    before = logging.root.manager.disable
+    logging.disable(logging.INFO)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 class ExportedEvent(NamedTuple):
@@ -166,7 +204,7 @@ def preview(rule: ConfigRule, record: Record) -> Preview:
     permitted = ACCOUNT if rule.is_periodic else REPORT
     calls = set[str]()
     aws = ExportedAws(permitted, record)
-    with start_local_aws(aws):
+    with start_local_aws(aws), without_log():
         events = build_events(rule, record)
         if rule.is_periodic and not record.list_snapshots():
             events = build_trial_event(rule, record)  # tells only what the rule calls
