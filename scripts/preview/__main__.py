@@ -11,7 +11,7 @@ from scripts.preview.evaluation import Preview, Row, preview
 from scripts.preview.forms import FORMS
 from scripts.preview.record import Record
 from scripts.preview.report import print_differences, print_preview
-from scripts.run_events import choose_rules
+from scripts.sample_events import choose_rules
 from scripts.template import ConfigRule, parse_parameters, read_rule
 
 BEFORE = f"a file that --csv wrote, or with --rule {DEPLOYED}"

@@ -13,8 +13,8 @@ from typing import Any
 
 import ijson
 
-from scripts.local_aws import CAPTURED
 from scripts.preview.files import NotExportError, read_chunks
+from scripts.recorded_items import CAPTURED
 from scripts.template import JsonObject
 
 FORMS = (

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from scripts.local_aws import CAPTURED
 from scripts.preview.forms import parse
+from scripts.recorded_items import CAPTURED
 from scripts.template import JsonObject
 
 EVENT_NAMES = {

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from scripts.local_aws import CAPTURED
 from scripts.preview.files import NotExportError, find_files, is_regular
 from scripts.preview.forms import Export, read_exports
 from scripts.preview.items import (
@@ -27,6 +26,7 @@ from scripts.preview.items import (
     parse_time,
     to_event_form,
 )
+from scripts.recorded_items import CAPTURED
 from scripts.template import JsonObject
 
 NAMES_SHOWN = 5

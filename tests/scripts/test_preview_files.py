@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from scripts.preview.record import Record
+from scripts.recorded_items import CAPTURED
 from scripts.template import JsonObject
 from tests.helpers import ABSENT
 from tests.scripts.helpers import (
@@ -25,7 +26,6 @@ from tests.scripts.helpers import (
 
 VOLUME = "AWS::EC2::Volume"
 ONE, OTHER = "123456789012", "111122223333"
-CAPTURED = "configurationItemCaptureTime"
 
 
 def list_ids(*paths: Path) -> list[str]:

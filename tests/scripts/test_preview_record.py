@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from scripts.preview.record import Record
+from scripts.recorded_items import CAPTURED
 from scripts.template import JsonObject
 from tests.helpers import ABSENT
 from tests.scripts.helpers import (
@@ -20,7 +21,6 @@ from tests.scripts.helpers import (
 
 VOLUME, ROLE = "AWS::EC2::Volume", "AWS::IAM::Role"
 ONE, OTHER = "123456789012", "111122223333"
-CAPTURED = "configurationItemCaptureTime"
 
 
 def at(time: str, resource_id: str = "vol-1", size: int = 1, **fields: Any) -> JsonObject:
