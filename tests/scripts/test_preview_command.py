@@ -2,7 +2,9 @@
 
 import csv
 import json
+import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +16,7 @@ from scripts.command_line import split_paths
 from scripts.local_aws import run_rule, start_local_aws
 from scripts.preview import __main__ as preview
 from scripts.preview.evaluation import build_events
+from scripts.preview.items import SELECT
 from scripts.preview.record import Record
 from scripts.sample_events import list_sample_events
 from scripts.template import ROOT, JsonObject, load_template, read_rule
@@ -31,7 +34,8 @@ NEEDS_SNAPSHOT = (
     "volumes: needs a configuration snapshot: a part of an account would certify the whole."
 )
 HEADER = "account       Region          compliant  non-compliant  not applicable  errors"
-README = (ROOT / "README.md").read_text()
+TIME = 1_793_959_200  # 2026-11-06 10:00 UTC
+DOCUMENT = (ROOT / "docs" / "preview.md").read_text()
 
 
 @pytest.fixture
@@ -381,7 +385,7 @@ def test_reader_that_stops_ends_the_command_without_a_traceback(
     assert done.stderr == b""
 
 
-# The shipped rules and the README
+# The shipped rules and the document
 
 
 @pytest.mark.skipif("resource_count_limit" not in RULES, reason="the rule was removed")
@@ -401,10 +405,11 @@ def test_shipped_periodic_rule_is_previewed_as_if_every_type_were_recorded(
 
 
 @pytest.mark.parametrize("rule", [rule for rule in RULES if not read_rule(rule).is_periodic])
-def test_query_of_the_readme_gives_every_field_that_the_rule_needs(
+def test_query_of_the_document_gives_every_field_that_a_rule_needs(
     rule: str, tmp_path: Path
 ) -> None:
-    (query,) = re.findall(r"SELECT (.+?) WHERE", README)
+    (query,) = re.findall(r"SELECT (.+?) WHERE", DOCUMENT.replace("\\\n", ""))
+    assert query == SELECT, "what an error tells to select is the same"
     for path in list_sample_events(rule):
         event = read_event(rule, path.stem)
         content = json.loads(event["invokingEvent"])
@@ -421,16 +426,28 @@ def test_query_of_the_readme_gives_every_field_that_the_rule_needs(
             assert found.evaluations == expected.evaluations != []
 
 
-def test_readme_shows_what_a_preview_of_the_sample_instances_prints(
-    tmp_path: Path, run: Any
+def test_document_shows_what_a_preview_and_a_comparison_print(
+    tmp_path: Path, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    block = r'make preview ITEMS=snapshots RULE=(\w+) PARAMETERS="(.+?)"\n(.+?)\n```'
-    ((rule, parameters, output),) = re.findall(block, README, re.DOTALL)
+    unwrapped = DOCUMENT.replace("\\\n", "")
+    commands = re.findall(r"^make preview ITEMS=snapshots (RULE=.+PARAMETERS=.+)$", unwrapped, re.M)
+    preview_of_one, before, after = map(shlex.split, commands)
+    rule = before[0].removeprefix("RULE=")
     if rule not in RULES:
         pytest.skip(f"the rule {rule} was removed")
     cases = ("compliant", "non_compliant", "left_scope")
     contents = [json.loads(read_event(rule, case)["invokingEvent"]) for case in cases]
     items: list[JsonObject] = [each["configurationItem"] for each in contents]
-    (tmp_path / "snapshot.json").write_text(json.dumps(make_snapshot(*items)))
-    _, lines = run(tmp_path, "--rule", rule, "--parameters", parameters)
-    assert lines == output.splitlines()
+    (tmp_path / "snapshots").mkdir()
+    (tmp_path / "snapshots/a.json").write_text(json.dumps(make_snapshot(*items)))
+    monkeypatch.chdir(tmp_path)
+    printed = []
+    for words in (preview_of_one, before, after):
+        pairs = [word.partition("=") for word in words]
+        _, lines = run("snapshots", *(f"--{name.lower()}={value}" for name, _, value in pairs))
+        printed.append(lines)
+        if (tmp_path / "before.csv").exists():
+            os.utime("before.csv", (TIME, TIME))
+    first, second = re.findall(r"```text\n(.+?)\n```", DOCUMENT, re.DOTALL)
+    assert printed[0] == printed[1] == first.splitlines()
+    assert printed[2] == second.splitlines()
