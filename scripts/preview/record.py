@@ -29,7 +29,7 @@ from scripts.preview.items import (
 from scripts.recorded_items import CAPTURED
 from scripts.template import JsonObject
 
-NAMES_SHOWN = 5
+NAMES_SHOWN = 3
 # An origin is a snapshot's account and Region: `named` is the time in its file's name, `newest`
 # that of its newest item, `time` what counts, and nothing of a snapshot that is not the newest.
 TABLES = """

@@ -283,7 +283,7 @@ def test_note_has_the_number_and_first_names(project: Project) -> None:
         project.write(f"bucket/{number:02}.txt", "x")
     (note,) = Record([project.root / "bucket"], None).list_notes()
     assert ": 12 other files (" in note
-    assert note.endswith("/04.txt and 7 more).")
+    assert note.endswith("/02.txt and 9 more).")
 
 
 def test_what_macos_and_aws_config_leave_is_not_noted(project: Project) -> None:
