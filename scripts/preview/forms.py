@@ -57,6 +57,7 @@ class Export:
     has_lambda_event: bool = False
     messages: Counter[str] = field(default_factory=Counter)  # those without an item, by their kind
     item_fields: set[str] = field(default_factory=set)  # of the items that are kept
+    has_items: bool = False
     items: Iterator[JsonObject] = field(default_factory=lambda: iter(()))
 
     @property

@@ -36,6 +36,7 @@ TABLES = """
 CREATE TABLE item (
     export, account, region, type, id, captured, state, time, is_there, problem, body);
 CREATE TABLE origin (export, account, region, snapshot, named, newest, time);
+CREATE INDEX by_place ON origin (account, region);
 """
 ADD_ITEM = "INSERT INTO item VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 # An item of all Regions (IAM's) belongs to the Region of its file; of a snapshot that AWS did not
@@ -135,27 +136,28 @@ class Record:
 
     def read_file(self, path: Path, *, is_named: bool) -> None:
         """Read what a file holds; NotExportError if nothing, unless it only lies in a folder."""
+        first = len(self.exports)
         try:
             if not is_named and not is_regular(path):
                 raise NotExportError("is no regular file")
             for export in read_exports(path):
                 self.read_export(export)
+            check_messages(self.exports[first:])
         except NotExportError as ex:
             if is_named:
                 raise NotExportError(f"{path} {ex}.") from ex
+            if any(export.has_items for export in self.exports[first:]):
+                raise ValueError(f"{path}: after an export it {ex}.") from ex
+            del self.exports[first:]
             self.others.append(path)
 
     def read_export(self, export: Export) -> None:
         """Read the items of an export."""
         number = len(self.exports)
-        rows = self.build_item_rows(number, export)
-        added = self.database.executemany(ADD_ITEM, rows).rowcount
-        if export.messages and added <= 0:
-            kinds = ", ".join(sorted(export.messages))
-            advice = f" (make run EVENT={export.path} runs it)" if export.has_lambda_event else ""
-            raise NotExportError(f"holds no configuration item, but a message: {kinds}{advice}")
         self.exports.append(export)
-        if export.is_query and added > 0:
+        rows = self.build_item_rows(number, export)
+        export.has_items = self.database.executemany(ADD_ITEM, rows).rowcount > 0
+        if export.is_query:
             check_query(export)
         if export.is_page:
             self.check_page(number, export)
@@ -335,6 +337,16 @@ def describe_query(where: str, missing: list[str]) -> str:
     """Return what a query has to select, and did not."""
     names = ", ".join(API_NAMES.get(name, name) for name in missing)
     return f"{where}: the query did not select {names}: use SELECT {SELECT}"
+
+
+def check_messages(exports: list[Export]) -> None:
+    """Raise a NotExportError if a file holds messages, and none has a configuration item."""
+    messages = sum((export.messages for export in exports), Counter[str]())
+    if messages and not any(export.has_items for export in exports):
+        is_event = any(export.has_lambda_event for export in exports)
+        advice = f" (make run EVENT={exports[0].path} runs it)" if is_event else ""
+        kinds = ", ".join(sorted(messages))
+        raise NotExportError(f"holds no configuration item, only messages: {kinds}{advice}")
 
 
 def check_query(export: Export) -> None:

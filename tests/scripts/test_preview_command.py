@@ -16,6 +16,7 @@ from scripts.command_line import split_paths
 from scripts.local_aws import run_rule, start_local_aws
 from scripts.preview import __main__ as preview
 from scripts.preview.evaluation import build_events
+from scripts.preview.evaluation import preview as preview_rule
 from scripts.preview.items import SELECT
 from scripts.preview.record import Record
 from scripts.sample_events import list_sample_events
@@ -359,6 +360,49 @@ def test_what_aws_config_refuses_is_the_rules_error(project: Project, run: Any) 
     assert code == 1
     assert "vol-1  InvalidParameterValueException: An error occurred" in lines[5]
     assert "one of COMPLIANT, NON_COMPLIANT, NOT_APPLICABLE, not FINE." in lines[5]
+
+
+FAULTS: dict[str, tuple[str, str]] = {
+    "no list": ("Evaluations=[evaluation]", "Evaluations=evaluation"),
+    "no object": ("Evaluations=[evaluation]", "Evaluations=[5]"),
+    "no time": ('        "OrderingTimestamp": time,\n', ""),
+    "a time that is none": ('"OrderingTimestamp": time', '"OrderingTimestamp": "noon"'),
+    "a time that is null": ('"OrderingTimestamp": time', '"OrderingTimestamp": None'),
+    "another field": ('"OrderingTimestamp": time', '"OrderingTimestamp": time, "Reason": ""'),
+}
+
+
+@pytest.mark.parametrize(("right", "wrong"), FAULTS.values(), ids=FAULTS)
+def test_what_the_sdk_refuses_is_refused_as_in_a_run(
+    right: str, wrong: str, project: Project
+) -> None:
+    project.replace("sizes/app.py", right, wrong)
+    path = project.write("items.json", [make_volume("vol-1", 1)])
+    record, rule = Record([path], None), read_rule("sizes")
+    (sent,) = build_events(rule, record)
+    with start_local_aws() as aws:
+        expected = run_rule("sizes", sent.event, aws)
+    (row,) = preview_rule(rule, record).rows
+    assert row.annotation == expected.error != ""
+
+
+def test_times_of_other_forms_are_the_same_time(project: Project, run: Any) -> None:
+    project.replace(
+        "sizes/app.py", '"OrderingTimestamp": time', '"OrderingTimestamp": 1793870127.482'
+    )
+    path = project.root / "report.csv"
+    run(project.write("items.json", [make_volume("vol-1", 1)]), "--rule=sizes", "--csv", path)
+    assert path.read_text("utf-8-sig").splitlines()[1].endswith(",2026-11-05T09:15:27.482Z")
+
+
+def test_rule_without_a_scope_gets_every_type(project: Project, run: Any) -> None:
+    project.replace(
+        "template.yaml", "      Scope: { ComplianceResourceTypes: [AWS::EC2::Volume] }\n", ""
+    )
+    load_template.cache_clear()
+    bucket = make_volume("b-1", 1, resourceType="AWS::S3::Bucket")
+    path = project.write("items.json", [make_volume("vol-1", 1), bucket])
+    assert run(path, "--rule=sizes")[1][-1].startswith("sizes: 2 evaluations: 2 compliant")
 
 
 def test_scope_that_an_export_does_not_tell_is_an_error(project: Project, run: Any) -> None:

@@ -281,6 +281,11 @@ def test_csv_that_a_spreadsheet_changed_is_an_error(
         run(write_volumes(project, 1), "--rule=sizes", "--compare", before)
 
 
+def test_folder_is_no_file_of_results(project: Project, run: Run) -> None:
+    with pytest.raises(ValueError, match="is a folder"):
+        run(write_volumes(project, 1), "--rule=sizes", "--compare", project.root)
+
+
 def test_results_before_are_not_overwritten(project: Project, run: Run, before: Path) -> None:
     with pytest.raises(SystemExit):
         run(write_volumes(project, 1), "--compare", before, "--csv", before)

@@ -310,6 +310,24 @@ def test_messages_without_an_item_are_noted(project: Project) -> None:
     assert list(Record([path], None).list_notes()) == [f"{path} {note}"]
 
 
+def test_batch_of_messages_without_an_item_is_noted(project: Project) -> None:
+    batches = [
+        {"Records": [{"body": json.dumps(message)}]}
+        for message in ({"messageType": "ComplianceChangeNotification"}, make_volume("vol-1", 1))
+    ]
+    path = project.write("items.jsonl", "\n".join(map(json.dumps, batches)))
+    assert list_ids(path) == ["vol-1"]
+    (note,) = Record([path], None).list_notes()
+    assert "has 1 message without a configuration item" in note
+
+
+def test_something_else_after_an_export_is_an_error(project: Project) -> None:
+    texts = [json.dumps(each) for each in (make_snapshot(make_volume("vol-1", 1)), CLOUDTRAIL)]
+    path = project.write("bucket/items.json", "\n".join(texts))
+    with pytest.raises(ValueError, match=re.escape(f"{path}: after an export it must be")):
+        Record([project.root / "bucket"], None)
+
+
 def test_saved_lambda_event_is_noted_with_the_command_that_runs_it(project: Project) -> None:
     path = project.write("event.json", wrap_in_lambda(notify(make_volume("vol-1", 1))))
     advice = f"only its configuration item is previewed (make run EVENT={path} runs the event)."
