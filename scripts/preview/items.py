@@ -69,14 +69,14 @@ def format_time(time: datetime) -> str:
 
 def find_missing(item: JsonObject, names: Iterable[str]) -> list[str]:
     """Return those of the fields that are absent or empty."""
-    return [name for name in names if item.get(name) in (None, "")]
+    return [name for name in names if not item.get(name)]
 
 
-def find_problem(item: JsonObject) -> str:
-    """Return why nobody can tell the resource's state, or when it had it; empty if one can."""
+def find_problem(item: JsonObject, captured: datetime | None) -> str | None:
+    """Return why nobody can tell the resource's state, or when it had it; None if one can."""
     if not isinstance(item.get(STATUS), str) or not item[STATUS]:
         return describe(item, STATUS, "a string")
-    return "" if parse_time(item.get(CAPTURED)) else describe(item, CAPTURED, "a time")
+    return None if captured else describe(item, CAPTURED, "a time")
 
 
 def list_odd_fields(item: JsonObject) -> Iterator[tuple[str, str]]:

@@ -173,22 +173,35 @@ class Record:
                 isinstance(resource_type, str) and resource_type in self.resource_types
             )
             item = to_event_form(raw) if is_kept or "awsAccountId" not in raw else raw
-            where = f"{export.path}: item {position} ({show(raw.get('resourceId'))})"
-            check_identity(item, where, is_query=export.is_query)
-            check_name(item, where, export)
-            account, region, *resource = (item[name] for name in IDENTITY)
+            try:
+                account, region, *resource = read_identity(item, export)
+            except ValueError as ex:
+                raise ValueError(f"{locate(export, position, raw)}{ex}") from None
             if region == "global" and export.account_region:
                 region = export.account_region[1]
-            state = build_state_columns(item, where)
-            body = self.keep(item, where, export) if is_kept else None
-            yield number, account, region, *resource, *state, body
+            captured = parse_time(item.get(CAPTURED))
+            if problem := find_problem(item, captured):
+                problem = f"{locate(export, position, raw)}: {problem}"
+            body = self.keep(item, export, position) if is_kept else None
+            yield (
+                number,
+                account,
+                region,
+                *resource,
+                captured.timestamp() if captured else None,
+                read_state(item),
+                str(item.get(CAPTURED) or ""),
+                "Deleted" not in str(item.get(STATUS)),
+                problem,
+                body,
+            )
 
-    def keep(self, item: JsonObject, where: str, export: Export) -> str:
+    def keep(self, item: JsonObject, export: Export, position: int) -> str:
         """Return the item as JSON; note the fields that it has, and those of another kind."""
         export.item_fields |= item.keys()
         for name, reason in list_odd_fields(item):
             self.odd_fields[name] += 1
-            self.odd_examples.setdefault(name, f"{where}: {reason}")
+            self.odd_examples.setdefault(name, f"{locate(export, position, item)}: {reason}")
         return json.dumps(item, default=float)
 
     def check_page(self, number: int, export: Export) -> None:
@@ -333,10 +346,15 @@ def name_paths(paths: list[Path]) -> str:
     return f"{paths[0]} and {len(paths) - 1:,} more" if len(paths) > 1 else str(paths[0])
 
 
-def describe_query(where: str, missing: list[str]) -> str:
+def locate(export: Export, position: int, item: JsonObject) -> str:
+    """Return where an item stands, and the resource's id as it can be printed."""
+    return f"{export.path}: item {position} ({show(item.get('resourceId'))})"
+
+
+def describe_query(missing: list[str]) -> str:
     """Return what a query has to select, and did not."""
     names = ", ".join(API_NAMES.get(name, name) for name in missing)
-    return f"{where}: the query did not select {names}: use SELECT {SELECT}"
+    return f": the query did not select {names}: use SELECT {SELECT}."
 
 
 def check_messages(exports: list[Export]) -> None:
@@ -353,44 +371,40 @@ def check_query(export: Export) -> None:
     """Raise a ValueError if a query did not select what the rules need."""
     missing = [name for name in NEEDED if name not in export.item_fields]
     if export.item_fields and missing:
-        raise ValueError(f"{describe_query(str(export.path), missing)}.")
+        raise ValueError(f"{export.path}{describe_query(missing)}")
 
 
-def check_identity(item: JsonObject, where: str, *, is_query: bool) -> None:
-    """Raise a ValueError if nobody can tell which resource the item is of."""
-    if missing := find_missing(item, IDENTITY):
-        if is_query:
-            raise ValueError(f"{describe_query(where, find_missing(item, NEEDED))}.")
-        verb = "is" if len(missing) == 1 else "are"
-        names = ", ".join(missing)
-        raise ValueError(f"{where}: {names} {verb} missing, which a configuration item must have.")
+def read_identity(item: JsonObject, export: Export) -> list[str]:
+    """Return the account, Region, type and id of an item.
+
+    ValueError, to be continued after where the item stands: nobody can tell which resource it is
+    of, or the file's name tells another account or Region.
+    """
+    identity: list[str] = []
     for name in IDENTITY:
-        if not isinstance(item[name], str):
-            raise ValueError(f"{where}: {name} must be a string, not {item[name]!r:.100}.")
+        value = item.get(name)
+        if not value:
+            raise explain_missing(item, export)
+        if not isinstance(value, str):
+            raise ValueError(f": {name} must be a string, not {value!r:.100}.")
+        identity.append(value)
+    if export.account_region:
+        account, region = export.account_region
+        if identity[0] != account or identity[1] not in (region, "global"):
+            found = f"{identity[0]} in {identity[1]}"
+            said = f"the file's name says {account} in {region}"
+            raise ValueError(f" is of {found}, but {said}.")
+    return identity
 
 
-def check_name(item: JsonObject, where: str, export: Export) -> None:
-    """Raise a ValueError if the item is of another account or Region than the file's name says."""
-    if export.account_region is None:
-        return
-    account, region = export.account_region
-    if item["awsAccountId"] != account or item["awsRegion"] not in (region, "global"):
-        said = f"the file's name says {account} in {region}"
-        raise ValueError(
-            f"{where} is of {item['awsAccountId']} in {item['awsRegion']}, but {said}."
-        )
-
-
-def build_state_columns(item: JsonObject, where: str) -> tuple[Any, ...]:
-    """Return when an item was captured and in what order, if the resource was there, a problem."""
-    captured, problem = parse_time(item.get(CAPTURED)), find_problem(item)
-    return (
-        captured.timestamp() if captured else None,
-        read_state(item),
-        str(item.get(CAPTURED) or ""),
-        "Deleted" not in str(item.get(STATUS)),
-        f"{where}: {problem}" if problem else None,
-    )
+def explain_missing(item: JsonObject, export: Export) -> ValueError:
+    """Return the error that names all fields that are missing."""
+    if export.is_query:
+        return ValueError(describe_query(find_missing(item, NEEDED)))
+    missing = find_missing(item, IDENTITY)
+    verb = "is" if len(missing) == 1 else "are"
+    fields = ", ".join(missing)
+    return ValueError(f": {fields} {verb} missing, which a configuration item must have.")
 
 
 def read_state(item: JsonObject) -> float:
