@@ -16,12 +16,7 @@ from botocore.exceptions import UnknownRegionError
 from tqdm import tqdm
 
 from scripts.invocation import Outcome
-from scripts.local_aws import (
-    ACCOUNTS,
-    LocalAws,
-    run_rule,
-    start_local_aws,
-)
+from scripts.local_aws import ACCOUNTS, LocalAws, run_rule, start_local_aws
 from scripts.preview.items import format_time, parse_time
 from scripts.preview.record import Record, show
 from scripts.sample_events import DEFAULT_REGION
@@ -86,6 +81,7 @@ class ExportedAws(LocalAws):
         agent is not composed for each call, and the answer is there before the request is signed.
         """
         session = super().make_session(region)
+        # boto3 has no other way to the session below it.
         session._session.set_default_client_config(Config(user_agent="preview"))
         put = "config-service.PutEvaluations"
         session.events.register(f"provide-client-params.{put}", read_times)
@@ -219,7 +215,7 @@ def preview(rule: ConfigRule, record: Record) -> Preview:
     if rule.is_periodic:
         return explain_periodic(record, rows, aws, is_assumed=bool(calls & RECORDER))
     if rows:
-        return Preview(rows, " ".join(list_unknown_types(record, rule.resource_types)))
+        return Preview(rows, "\n".join(list_unknown_types(record, rule.resource_types)))
     scope = ", ".join(rule.resource_types) or "any type"
     return Preview([], f"no resource of its scope ({scope}); {name_types(record)}.")
 
@@ -239,11 +235,9 @@ def explain_periodic(
         if any(export.snapshot_id for export in record.exports):
             reason = "the snapshot is empty."
         return Preview([], reason, is_previewed=False)
-    notes = list(list_unknown_types(record, sorted(aws.listed_types)))
-    if is_assumed:
-        notes.insert(
-            0, "Previewed as if AWS Config recorded every type: an export does not say it."
-        )
+    assumed = "Previewed as if AWS Config recorded every type: an export does not say it."
+    notes = [assumed] if is_assumed else []
+    notes += list_unknown_types(record, sorted(aws.listed_types))
     return Preview(rows, "\n".join(notes))
 
 

@@ -282,6 +282,46 @@ def test_only_resources_in_the_rules_scopes_are_noted_as_gone(project: Project) 
         assert len(list(record.list_notes())) == bool(gone)
 
 
+def test_whole_bucket_is_previewed_as_its_newest_items_say(project: Project) -> None:
+    for account in (ONE, OTHER):
+        for region in ("us-east-1", "eu-west-1"):
+            where: JsonObject = {"awsAccountId": account, "awsRegion": region}
+            items = at("08:00:00", **where), at("08:00:00", "vol-2", **where)
+            gone = at("07:00:00", "vol-9", **where)
+            deleted = at("11:00:00", "vol-2", **where, configurationItemStatus="ResourceDeleted")
+            changed = at("10:30:00", size=9, **where)
+            notification = {"messageType": "ConfigurationItemChangeNotification"}
+            files: dict[str, Any] = {
+                name_snapshot("09:00:00", account, region): make_snapshot(*items, gone),
+                name_snapshot("10:00:00", account, region): make_snapshot(*items),
+                name_file("ConfigHistory_AWS::EC2::Volume", "12:00:00", account, region): (
+                    make_history(deleted, at("11:00:00", "vol-3", **where))
+                ),
+                name_file("ChangeNotification_vol-1", "10:30:00", account, region): (
+                    notification | {"configurationItem": changed}
+                ),
+                f"{account}_CloudTrail_{region}.json": {"Records": [{"eventVersion": "1.08"}]},
+            }
+            for name, content in files.items():
+                project.write(f"bucket/AWSLogs/{account}/Config/{region}/{name}", content)
+        project.write(f"bucket/AWSLogs/{account}/Config/ConfigWritabilityCheckFile", "")
+    record = Record([project.root / "bucket"], {VOLUME})
+    found = [
+        (item["resourceId"], item["configuration"]["size"], item["configurationItemStatus"])
+        for item in list_items(record)
+    ]
+    deleted_one = ("vol-2", 1, "ResourceDeleted")
+    assert found == [("vol-1", 9, "OK"), deleted_one, ("vol-3", 1, "OK")] * 4
+    places = [place[:2] for place in record.list_snapshots()]
+    assert places == [
+        (each, region) for each in (OTHER, ONE) for region in ("eu-west-1", "us-east-1")
+    ]
+    assert [record.list_ids(*place, VOLUME) for place in places] == [["vol-1", "vol-3"]] * 4
+    not_read, left_out = record.list_notes()
+    assert ": 4 other files (" in not_read
+    assert left_out.endswith("of their account and Region: 4.")
+
+
 # What cannot be used
 
 
