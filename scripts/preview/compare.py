@@ -14,6 +14,7 @@ from scripts.preview.evaluation import Row
 from scripts.preview.files import NotExportError, read_chunks
 from scripts.preview.forms import Reader, TopLevel
 
+PLACES_SHOWN = 3
 DEPLOYED = "what `aws configservice get-compliance-details-by-config-rule` prints"
 # AWS Config keeps no result that is NOT_APPLICABLE: a resource with that one has none.
 TABLES = """
@@ -94,7 +95,9 @@ class Comparison:
         known = {f"{account} in {region}" for account, region in places if region != "global"}
         if self.is_deployed and len(known) > 1:
             only = "what AWS Config reports is of one account and Region"
-            raise ValueError(f"{self.path}: {only}, but the exports are of {', '.join(known)}.")
+            names = ", ".join(sorted(known)[:PLACES_SHOWN])
+            more = f" and {len(known) - PLACES_SHOWN} more" if len(known) > PLACES_SHOWN else ""
+            raise ValueError(f"{self.path}: {only}, but the exports are of {names}{more}.")
 
     def add(self, rows: Iterable[Row]) -> None:
         """Note results of the preview."""

@@ -115,6 +115,7 @@ class Reader:
         self.chunks = chunks
         self.next_chunks: deque[bytes] = deque()
         self.last_chunk = b""
+        self.number = 0  # of the chunks of a text that were read
         self.top_level: TopLevel | None = None  # is sent what ijson reads
 
     def look_ahead(self) -> Iterator[bytes]:
@@ -129,6 +130,7 @@ class Reader:
         if not size:
             return b""
         self.last_chunk = self.next_chunks.popleft() if self.next_chunks else next(self.chunks, b"")
+        self.number += 1
         if self.top_level and self.last_chunk:
             self.top_level.send(self.last_chunk)
         return self.last_chunk
@@ -162,7 +164,7 @@ def find_form(export: Export, reader: Reader) -> None:
     try:
         look_at(beginning, reader)
     except ijson.JSONError as ex:
-        if not begins_next_text(ex):
+        if not is_after_text(ex):
             raise explain_error(export.path, beginning, ex) from ex
     if not beginning.lists and MESSAGE_FIELDS.isdisjoint(beginning.fields):
         if is_powershell(beginning.fields):
@@ -170,7 +172,7 @@ def find_form(export: Export, reader: Reader) -> None:
         raise NotExportError(f"must be {FORMS}")
     name = beginning.lists[0] if beginning.lists else None
     export.top_level = beginning.fields
-    reader.top_level = None
+    reader.number, reader.top_level = 0, None
     if name in (*ITEM_LISTS, RESULTS) and "fileVersion" not in beginning.fields:
         reader.top_level = TopLevel()  # in answers of the API the other fields stand last
         export.top_level = reader.top_level.fields
@@ -187,8 +189,8 @@ def look_at(beginning: TopLevel, reader: Reader) -> None:
         beginning.parser.close()
 
 
-def begins_next_text(error: ijson.JSONError) -> bool:
-    """Return whether the error is only that another text follows."""
+def is_after_text(error: ijson.JSONError) -> bool:
+    """Return whether the text is whole, and only something after it is wrong."""
     return "trailing garbage" in str(error)
 
 
@@ -216,7 +218,8 @@ def stream_items(
             if item is not None:
                 yield item
     except ijson.JSONError as ex:
-        if not begins_next_text(ex):
+        begins_text = reader.number > 1 and reader.last_chunk.lstrip().startswith((b"{", b"["))
+        if not (is_after_text(ex) and begins_text):
             raise explain_error(export.path, beginning, ex) from ex
         reader.next_chunks.appendleft(reader.last_chunk)
 

@@ -353,6 +353,10 @@ DAMAGED = {
     "a message without its end": cut(wrap_in_sns(notify(make_volume("vol-1", 1))), 0.9),
     "an answer without its end": cut(print_select(make_volume("vol-1", 1)), 0.9),
     "a snapshot with a stray character": '{"configurationItems": [{]}',
+    "rubbish after a list": json.dumps(make_snapshot(make_volume("vol-1", 1))) + " x",
+    "rubbish after an answer": json.dumps(print_select(make_volume("vol-1", 1))) + "]",
+    "rubbish after a long list": json.dumps(make_snapshot(*[make_volume("vol-1", 1)] * 999))
+    + "\n}",
     "rubbish after an item": json.dumps(make_volume("vol-1", 1)) + "\n{x",
 }
 
