@@ -1,8 +1,11 @@
 """How every command begins and ends."""
 
+import glob
+import shlex
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 
 def run_command(name: str, main: Callable[[], int | None]) -> None:
@@ -16,3 +19,23 @@ def run_command(name: str, main: Callable[[], int | None]) -> None:
         sys.exit(main())
     except (OSError, ValueError) as ex:
         sys.exit(f"{name}: {ex}")
+
+
+def split_paths(text: str) -> list[Path]:
+    """Return the paths that a text names: one that exists, or else as a shell would split it.
+
+    So make can pass on a variable as it was typed: quotes, ~ and patterns are understood, and a
+    name may hold blanks and brackets. ValueError: a quotation is not closed.
+    """
+    if text and Path(text).exists():
+        return [Path(text)]
+    try:
+        words = shlex.split(text)
+    except ValueError as ex:
+        raise ValueError(f"{text!r} cannot be read: {ex}.") from None
+    paths = []
+    for word in words:
+        path = Path(word).expanduser()
+        found = [] if path.exists() else sorted(glob.glob(str(path)))
+        paths += [Path(each) for each in found] or [path]
+    return paths

@@ -81,8 +81,8 @@ def find_region(event: JsonObject) -> str:
 
     A global item is in the home Region of its partition.
     """
-    item = find_item(event)
     rule_arn = ARN.match(str(event.get("configRuleArn")))
+    item = {} if rule_arn else find_item(event)
     item_arn = ARN.match(str(item.get("ARN")))
     region = rule_arn["region"] if rule_arn else item.get("awsRegion")
     if isinstance(region, str) and region not in ("", "global"):

@@ -3,14 +3,18 @@
 import argparse
 from pathlib import Path
 
-from scripts.command_line import run_command
+from scripts.command_line import run_command, split_paths
 from scripts.local_aws import clean_environment
-from scripts.preview.evaluation import Row, preview
-from scripts.preview.files import FORMS
+from scripts.preview.compare import DEPLOYED, Comparison
+from scripts.preview.csv_file import write_csv
+from scripts.preview.evaluation import Preview, Row, preview
+from scripts.preview.forms import FORMS
 from scripts.preview.record import Record
-from scripts.preview.report import print_preview, write_csv
+from scripts.preview.report import print_differences, print_preview
 from scripts.sample_events import choose_rules
 from scripts.template import ConfigRule, parse_parameters, read_rule
+
+BEFORE = f"a file that --csv wrote, or with --rule {DEPLOYED}"
 
 
 def parse_arguments(arguments: list[str] | None) -> tuple[argparse.Namespace, list[ConfigRule]]:
@@ -20,14 +24,24 @@ def parse_arguments(arguments: list[str] | None) -> tuple[argparse.Namespace, li
         description="Print what the rules would report of configuration that AWS Config exported.",
         epilog="Exit code: 0; 1 an error; 2 usage; 3 NON_COMPLIANT, with --fail.",
     )
-    parser.add_argument("items", nargs="+", type=Path, help=f"files, or folders of them: {FORMS}")
+    parser.add_argument("items", nargs="*", help=f"files, or folders of them: {FORMS}")
     parser.add_argument("--rule", help="a rule's folder; without it, all rules")
     parser.add_argument("--parameters", default="", help="as for sam deploy: 'Key=Value Key=Value'")
     parser.add_argument("--all", action="store_true", help="list every result")
     parser.add_argument("--csv", type=Path, help="write every result to this file")
-    parser.add_argument("--fail", action="store_true", help="end with 3 if one is NON_COMPLIANT")
+    parser.add_argument(
+        "--compare", type=Path, metavar="BEFORE", help=f"print what changes: {BEFORE}"
+    )
+    parser.add_argument(
+        "--fail", action="store_true", help="end with 3 if one (becomes) NON_COMPLIANT"
+    )
     chosen = parser.parse_args(arguments)
     try:
+        chosen.items = [path for text in chosen.items for path in split_paths(text)]
+        if not chosen.items:
+            raise ValueError("ITEMS must name files or folders that AWS Config exported.")
+        if chosen.csv and chosen.compare and chosen.csv.resolve() == chosen.compare.resolve():
+            raise ValueError("CSV and COMPARE must be two files.")
         parameters = parse_parameters(chosen.parameters)
         return chosen, [read_rule(name, parameters) for name in choose_rules(chosen.rule)]
     except ValueError as ex:
@@ -52,25 +66,42 @@ def main(arguments: list[str] | None = None) -> int:
     """Preview the rules; return the exit code."""
     clean_environment()
     chosen, rules = parse_arguments(arguments)
+    comparison = Comparison(chosen.compare, chosen.rule) if chosen.compare else None
     if chosen.csv:
         chosen.csv.write_text("")  # before the work begins: it may not be writable
     record = Record(chosen.items, find_types(rules))
     print("".join(f"{note}\n" for note in record.list_notes()), end="")
+    if comparison:
+        comparison.check_places(
+            [*record.list_places(), *(place[:2] for place in record.list_snapshots())]
+        )
+        print(f"Compared with {comparison.path} of {comparison.time:%Y-%m-%d %H:%M} UTC.\n")
     rows: list[Row] = []
-    for rule in rules:
-        found, note = preview(rule, record)
-        print("\n" if rows else "", end="")
-        if found:
-            print_preview(rule, found, note, show_all=chosen.all)
-        else:
-            print(f"{rule.name}: {note}.")
-        rows += found
+    for number, rule in enumerate(rules):
+        result = preview(rule, record)
+        print("\n" if number and rows else "", end="")
+        print_result(rule, result, comparison, show_all=chosen.all)
+        rows += result.rows
     if chosen.csv:
         write_csv(chosen.csv, rows)
     results = {row.compliance_type for row in rows}
     if "ERROR" in results or not results:
         return 1
-    return 3 if chosen.fail and "NON_COMPLIANT" in results else 0
+    is_worse = comparison.is_worse() if comparison else "NON_COMPLIANT" in results
+    return 3 if chosen.fail and is_worse else 0
+
+
+def print_result(
+    rule: ConfigRule, result: Preview, comparison: Comparison | None, *, show_all: bool
+) -> None:
+    """Print what a rule would report, or what differs."""
+    if comparison and result.is_previewed:
+        comparison.add(result.rows)
+        print_differences(rule, result, comparison, show_all=show_all)
+    elif result.rows:
+        print_preview(rule, result, show_all=show_all)
+    else:
+        print(f"{rule.name}: {result.note}")
 
 
 if __name__ == "__main__":

@@ -1,26 +1,32 @@
 """What the rules would report of the record."""
 
 import json
+import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import cache, partial
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import boto3
+import botocore.session
 from botocore.awsrequest import AWSResponse
+from botocore.config import Config
+from botocore.exceptions import UnknownRegionError
 from tqdm import tqdm
 
 from scripts.invocation import Outcome
-from scripts.local_aws import LocalAws, run_rule, start_local_aws
-from scripts.preview.files import format_time
-from scripts.preview.record import Record
-from scripts.recorded_items import CAPTURED
+from scripts.local_aws import ACCOUNTS, LocalAws, run_rule, start_local_aws
+from scripts.preview.items import format_time, parse_time
+from scripts.preview.record import Record, show
+from scripts.sample_events import DEFAULT_REGION
 from scripts.template import ConfigRule, JsonObject
 
 RECORDER = {"config:DescribeConfigurationRecorders", "config:DescribeConfigurationRecorderStatus"}
 # What a rule may call: of a part of an account, a list would be a wrong answer.
 REPORT = {"config:PutEvaluations", "config:GetComplianceDetailsByConfigRule"}
 ACCOUNT = REPORT | RECORDER | {"config:ListDiscoveredResources"}
+TYPES_SHOWN = 8
 
 
 class Row(NamedTuple):
@@ -37,13 +43,30 @@ class Row(NamedTuple):
     frames: tuple[str, ...] = ()  # of an error: where the rule's code raised it
 
 
+class Preview(NamedTuple):
+    """What a rule would report."""
+
+    rows: list[Row]
+    note: str = ""  # why there is nothing, or what was assumed
+    is_previewed: bool = True
+
+
 class ExportedAws(LocalAws):
     """AWS Config as exported: it lists what the record holds, and refuses what no export tells."""
 
-    def __init__(self, permitted: set[str]) -> None:
-        """Permit these calls; `list_ids` is set for each event."""
+    def __init__(self, permitted: set[str], record: Record) -> None:
+        """Permit these calls; `account_region` is set for each event."""
         super().__init__()
         self.permitted = permitted
+        self.record = record
+        self.account_region = "", ""
+        self.listed_types = set[str]()
+        self.find_ids = lru_cache(maxsize=1)(record.list_ids)  # one list, many pages
+
+    def list_ids(self, resource_type: str) -> list[str]:
+        """Return the ids of the account's resources of a type in the Region."""
+        self.listed_types.add(resource_type)
+        return self.find_ids(*self.account_region, resource_type)
 
     def record_call(self, request: Any, call: str) -> Any:
         """Note a call; RuntimeError if an export cannot answer it."""
@@ -52,11 +75,17 @@ class ExportedAws(LocalAws):
             raise RuntimeError(f"A preview has no answer to {call}.")
 
     def make_session(self, region: str) -> boto3.Session:
-        """Return a session that answers PutEvaluations before it is signed, which is fast."""
+        """Return a session in which PutEvaluations takes little time: a preview is that call.
+
+        Everything is validated and written as ever. But times need not be recognised, the user
+        agent is not composed for each call, and the answer is there before the request is signed.
+        """
         session = super().make_session(region)
-        session.events.register(
-            "before-call.config-service.PutEvaluations", self.answer_put_evaluations
-        )
+        # boto3 has no other way to the session below it.
+        session._session.set_default_client_config(Config(user_agent="preview"))
+        put = "config-service.PutEvaluations"
+        session.events.register(f"provide-client-params.{put}", read_times)
+        session.events.register(f"before-call.{put}", self.answer_put_evaluations)
         return session
 
     def answer_put_evaluations(
@@ -70,37 +99,84 @@ class ExportedAws(LocalAws):
         return AWSResponse("", 200, {}, None), {"FailedEvaluations": []}
 
 
-def build_events(
-    rule: ConfigRule, record: Record
-) -> Iterator[tuple[tuple[str, str], str, JsonObject]]:
-    """Yield account and Region, resource, and the event that AWS Config would send."""
+def read_times(params: JsonObject, **_more: Any) -> JsonObject:
+    """Return the parameters of PutEvaluations with datetimes for times as events have them.
+
+    They are copies, for the rule may go on with its own. What is wrong is left to the SDK.
+    """
+    evaluations = params.get("Evaluations")
+    if not isinstance(evaluations, list):
+        return params
+    return params | {"Evaluations": [read_time(each) for each in evaluations]}
+
+
+def read_time(evaluation: Any) -> Any:
+    """Return an evaluation with a datetime; without a time as events have it, as it is."""
+    text = evaluation.get("OrderingTimestamp") if isinstance(evaluation, dict) else None
+    time = parse_time(text) if isinstance(text, str) else None
+    is_known = time is not None and format_time(time) == text
+    return evaluation | {"OrderingTimestamp": time} if is_known else evaluation
+
+
+@contextmanager
+def without_log() -> Iterator[None]:
+    """Log nothing below WARNING: a preview does not show it, and formatting it takes time."""
+    before = logging.root.manager.disable
+    logging.disable(logging.INFO)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+class ExportedEvent(NamedTuple):
+    """An event, and the resource that it is sent for."""
+
+    account: str
+    region: str
+    resource_type: str
+    resource_id: str
+    event: JsonObject
+
+
+def build_events(rule: ConfigRule, record: Record) -> Iterator[ExportedEvent]:
+    """Yield the events that AWS Config would send."""
     if rule.is_periodic:
-        for account, region, seconds in record.list_accounts():
+        for account, region, seconds in record.list_snapshots():
             time = format_time(datetime.fromtimestamp(seconds, UTC))
-            content: JsonObject = {"messageType": "ScheduledNotification", "awsAccountId": account}
-            yield (account, region), account, build_event(rule, account, region, time, content)
+            yield build_scheduled_event(rule, account, region, time)
         return
-    for item in record.list_changes(rule.resource_types):
-        content = {"configurationItem": item, "configurationItemDiff": None}
-        content["messageType"] = "ConfigurationItemChangeNotification"
-        account, region, time = item["awsAccountId"], item["awsRegion"], item[CAPTURED]
-        event = build_event(rule, account, region, time, content)
-        yield (account, region), item["resourceId"], event
+    for change in record.list_changes(rule.resource_types):
+        account, region, resource_type, resource_id, time, item = change
+        # The item is JSON already: it is large, and to parse and write it again takes time.
+        content = f'"configurationItemDiff": null, "configurationItem": {item}'
+        message_type = "ConfigurationItemChangeNotification"
+        event = build_event(rule, account, region, time, message_type, content)
+        yield ExportedEvent(account, region, resource_type, resource_id, event)
+
+
+def build_scheduled_event(rule: ConfigRule, account: str, region: str, time: str) -> ExportedEvent:
+    """Return the event of a periodic rule."""
+    content = f""""awsAccountId": {json.dumps(account)}"""
+    event = build_event(rule, account, region, time, "ScheduledNotification", content)
+    return ExportedEvent(account, region, "AWS::::Account", account, event)
 
 
 def build_event(
-    rule: ConfigRule, account: str, region: str, time: str, content: JsonObject
+    rule: ConfigRule, account: str, region: str, time: str, message_type: str, content: str
 ) -> JsonObject:
-    """Return the event with this content."""
-    more = {"notificationCreationTime": time, "recordVersion": "1.0"}
+    """Return the event with this content, the JSON text of some fields."""
+    region = DEFAULT_REGION if region == "global" else region
+    arn = f"arn:{find_partition(region)}"
+    more = {"messageType": message_type, "notificationCreationTime": time, "recordVersion": "1.0"}
     return {
         "version": "1.0",
-        "invokingEvent": json.dumps({**content, **more}),
+        "invokingEvent": f"{{{content}, {json.dumps(more)[1:]}",
         "ruleParameters": json.dumps(rule.parameters),
         "resultToken": "TESTMODE",
         "eventLeftScope": False,
-        "executionRoleArn": f"arn:aws:iam::{account}:role/preview",
-        "configRuleArn": f"arn:aws:config:{region}:{account}:config-rule/config-rule-preview",
+        "executionRoleArn": f"{arn}:iam::{account}:role/preview",
+        "configRuleArn": f"{arn}:config:{region}:{account}:config-rule/config-rule-preview",
         "configRuleName": rule.name,
         "configRuleId": "config-rule-preview",
         "accountId": account,
@@ -108,47 +184,89 @@ def build_event(
     }
 
 
-def preview(rule: ConfigRule, record: Record) -> tuple[list[Row], str]:
-    """Return what the rule would report, and a note: why it is nothing, or what was assumed."""
+@cache
+def find_partition(region: str) -> str:
+    """Return the partition of a Region: aws, aws-cn, aws-us-gov or another."""
+    try:
+        partition: str = boto3.Session().get_partition_for_region(region)
+    except UnknownRegionError:
+        return "aws"
+    return partition
+
+
+def preview(rule: ConfigRule, record: Record) -> Preview:
+    """Return what the rule would report."""
     rows: list[Row] = []
-    calls, permitted = set[str](), ACCOUNT if rule.is_periodic else REPORT
-    events = tqdm(build_events(rule, record), rule.name, delay=1, disable=None, leave=False)
-    with start_local_aws(ExportedAws(permitted)) as aws:
-        for account_region, resource, event in events:
-            # One list, many pages.
-            aws.list_ids = cache(partial(record.list_ids, *account_region))  # type: ignore[method-assign]
-            outcome = run_rule(rule.name, event, aws)
+    permitted = ACCOUNT if rule.is_periodic else REPORT
+    calls = set[str]()
+    aws = ExportedAws(permitted, record)
+    with start_local_aws(aws), without_log():
+        events = build_events(rule, record)
+        if rule.is_periodic and not record.list_snapshots():
+            events = build_trial_event(rule, record)  # tells only what the rule calls
+        for each in tqdm(events, rule.name, delay=1, disable=None, leave=False):
+            aws.account_region = each.account, each.region
+            outcome = run_rule(rule.name, each.event, aws)
             calls.update(outcome.calls)
             if unanswered := ", ".join(sorted(calls - permitted)):
                 reason = f"it calls {unanswered}, which an export cannot answer"
-                return [], f"not previewed: {reason} (use make run)"
-            rows += build_result_rows(rule.name, account_region, resource, outcome)
+                return Preview([], f"not previewed: {reason} (use make run).", is_previewed=False)
+            rows += build_result_rows(rule.name, each, outcome)
+    if rule.is_periodic:
+        return explain_periodic(record, rows, aws, is_assumed=bool(calls & RECORDER))
     if rows:
-        recorded = "Previewed as if AWS Config recorded every type: an export does not say it."
-        return rows, recorded if calls & RECORDER else ""
-    if not rule.is_periodic:
-        return [], f"no resource of its scope ({', '.join(rule.resource_types) or 'any type'})"
-    if any(export.is_snapshot for export in record.exports):
-        return [], "the snapshot is empty"
-    return [], "needs a configuration snapshot: a part of an account would certify the whole"
+        return Preview(rows, "\n".join(list_unknown_types(record, rule.resource_types)))
+    scope = ", ".join(rule.resource_types) or "any type"
+    return Preview([], f"no resource of its scope ({scope}); {name_types(record)}.")
 
 
-def build_result_rows(
-    rule: str, account_region: tuple[str, str], resource: str, outcome: Outcome
-) -> Iterator[Row]:
+def build_trial_event(rule: ConfigRule, record: Record) -> Iterator[ExportedEvent]:
+    """Yield an event for the first account of the files, as if they held a snapshot of it."""
+    account, region = next(iter(record.list_places()), (ACCOUNTS[0], DEFAULT_REGION))
+    yield build_scheduled_event(rule, account, region, format_time(datetime.now(UTC)))
+
+
+def explain_periodic(
+    record: Record, rows: list[Row], aws: ExportedAws, *, is_assumed: bool
+) -> Preview:
+    """Return the rows of a periodic rule, and what was assumed, or why there are none."""
+    if not record.list_snapshots():
+        reason = "needs a configuration snapshot: a part of an account would certify the whole."
+        if any(export.snapshot_id for export in record.exports):
+            reason = "the snapshot is empty."
+        return Preview([], reason, is_previewed=False)
+    assumed = "Previewed as if AWS Config recorded every type: an export does not say it."
+    notes = [assumed] if is_assumed else []
+    notes += list_unknown_types(record, sorted(aws.listed_types))
+    return Preview(rows, "\n".join(notes))
+
+
+def list_unknown_types(record: Record, resource_types: list[str]) -> Iterator[str]:
+    """Yield a sentence for each type that no item has, and that the SDK does not name either."""
+    unknown = [each for each in resource_types if each not in record.types]
+    if not unknown:
+        return
+    model = botocore.session.get_session().get_service_model("config")
+    for each in unknown:
+        if each not in model.shape_for("ResourceType").enum:
+            yield f"Is {each} the right type? The SDK does not name it, and {name_types(record)}."
+
+
+def name_types(record: Record) -> str:
+    """Return which types the files hold, the first ones."""
+    types = [f"{show(name)} ({number:,})" for name, number in record.types.items()]
+    more = f" and {len(types) - TYPES_SHOWN:,} more" if len(types) > TYPES_SHOWN else ""
+    return f"the files hold {', '.join(types[:TYPES_SHOWN]) or 'no resource'}{more}"
+
+
+def build_result_rows(rule: str, sent: ExportedEvent, outcome: Outcome) -> Iterator[Row]:
     """Yield a row for each evaluation, and one for an error."""
+    place = rule, sent.account, sent.region
     for each in outcome.evaluations:
         time = format_time(datetime.fromtimestamp(each["OrderingTimestamp"], UTC))
-        evaluated = each["ComplianceResourceType"], each["ComplianceResourceId"]
-        yield Row(
-            rule,
-            *account_region,
-            *evaluated,
-            each["ComplianceType"],
-            each.get("Annotation", ""),
-            time,
-        )
+        resource = each["ComplianceResourceType"], each["ComplianceResourceId"]
+        annotation = each.get("Annotation", "")
+        yield Row(*place, *resource, each["ComplianceType"], annotation, time)
     if outcome.error:
-        yield Row(
-            rule, *account_region, "", resource, "ERROR", outcome.error, "", tuple(outcome.frames)
-        )
+        resource, frames = (sent.resource_type, sent.resource_id), tuple(outcome.frames)
+        yield Row(*place, *resource, "ERROR", outcome.error, "", frames)

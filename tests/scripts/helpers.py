@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.preview.files import API_NAMES
+from scripts.preview.items import API_NAMES
+from scripts.preview.record import Record
 from scripts.template import JsonObject
 from tests.helpers import ABSENT
 
@@ -44,6 +45,11 @@ def name_as_api(item: JsonObject, *, is_text: bool = True) -> JsonObject:
         item |= {"configuration": json.dumps(item["configuration"])}
         item |= {"supplementaryConfiguration": texts}
     return item
+
+
+def list_items(record: Record) -> list[JsonObject]:
+    """Return the items that a preview evaluates."""
+    return [json.loads(change.item) for change in record.list_changes([])]
 
 
 @dataclass

@@ -2,7 +2,9 @@
 
 import csv
 import json
+import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -10,14 +12,19 @@ from typing import Any
 
 import pytest
 
+from scripts.command_line import split_paths
 from scripts.local_aws import run_rule, start_local_aws
 from scripts.preview import __main__ as preview
+from scripts.preview.evaluation import build_events
+from scripts.preview.evaluation import preview as preview_rule
+from scripts.preview.items import SELECT
 from scripts.preview.record import Record
 from scripts.sample_events import list_sample_events
 from scripts.template import ROOT, JsonObject, load_template, read_rule
 from tests.helpers import RULES, read_event
 from tests.scripts.helpers import (
     Project,
+    list_items,
     make_history,
     make_snapshot,
     make_volume,
@@ -28,7 +35,8 @@ NEEDS_SNAPSHOT = (
     "volumes: needs a configuration snapshot: a part of an account would certify the whole."
 )
 HEADER = "account       Region          compliant  non-compliant  not applicable  errors"
-README = (ROOT / "README.md").read_text()
+TIME = 1_793_959_200  # 2026-11-06 10:00 UTC
+DOCUMENT = (ROOT / "docs" / "preview.md").read_text()
 
 
 @pytest.fixture
@@ -123,7 +131,8 @@ def test_rule_gets_the_event_that_aws_config_would_send(project: Project, run: A
 def test_rule_without_anything_to_evaluate_says_why(project: Project, run: Any) -> None:
     bucket = make_volume("b-1", 1, resourceType="AWS::S3::Bucket")
     path = project.write("items.json", make_history(bucket))
-    assert run(path) == (1, ["sizes: no resource of its scope (AWS::EC2::Volume).", NEEDS_SNAPSHOT])
+    found = "no resource of its scope (AWS::EC2::Volume); the files hold AWS::S3::Bucket (1)."
+    assert run(path) == (1, [f"sizes: {found}", NEEDS_SNAPSHOT])
     empty = project.write("empty.json", make_snapshot())
     assert run(empty, "--rule=volumes") == (1, ["volumes: the snapshot is empty."])
     volumes = project.write("volumes.json", make_history(make_volume("vol-1", 1)))
@@ -195,7 +204,7 @@ def test_csv_has_every_result_and_no_cell_that_a_spreadsheet_would_run(
     evaluated = ["COMPLIANT", "Size 1, limit 3.", "2026-11-05T09:15:27.482Z"]
     assert rows == [
         [*place, "AWS::EC2::Volume", "'=1+1", *evaluated],
-        [*place, "", "vol-2", "ERROR", "KeyError: 'size'", ""],
+        [*place, "AWS::EC2::Volume", "vol-2", "ERROR", "KeyError: 'size'", ""],
     ]
 
 
@@ -242,6 +251,107 @@ def test_rule_that_an_export_cannot_answer_is_not_previewed(
     assert run(path)[0] == 0, "the other rule is previewed"
 
 
+def test_periodic_rule_is_told_what_it_calls_before_to_get_a_snapshot(
+    project: Project, run: Any
+) -> None:
+    project.replace(
+        "volumes/app.py", "    time =", f"    {CALLS['volumes']['iam:ListUsers']}\n    time ="
+    )
+    path = project.write("items.json", make_history(make_volume("vol-1", 1)))
+    reason = "it calls iam:ListUsers, which an export cannot answer (use make run)"
+    assert run(path, "--rule=volumes") == (1, [f"volumes: not previewed: {reason}."])
+
+
+def test_item_that_the_function_refuses_is_an_error_of_that_resource(
+    project: Project, run: Any
+) -> None:
+    items = (
+        make_volume("vol-1", 1),
+        make_volume("vol-2", 1, configuration=None),
+        make_volume("vol-3", 9),
+    )
+    code, lines = run(project.write("items.json", make_snapshot(*items)), "--rule=sizes", "--all")
+    assert code == 1
+    assert [line.split()[:2] for line in lines if line.startswith(("COMPL", "NON_", "ERROR"))] == [
+        ["COMPLIANT", "vol-1"],
+        ["NON_COMPLIANT", "vol-3"],
+        ["ERROR", "vol-2"],
+    ]
+
+
+def test_type_that_no_item_has_and_the_sdk_does_not_name_is_noted(
+    project: Project, run: Any
+) -> None:
+    path = project.write("items.json", make_snapshot(make_volume("vol-1", 1)))
+    for name in ("template.yaml", "volumes/app.py"):
+        text = (project.root / name).read_text()
+        project.write(name, text.replace("AWS::EC2::Volume", "AWS::EC2::Vloume"))
+    load_template.cache_clear()
+    question = "Is AWS::EC2::Vloume the right type? The SDK does not name it, and the files hold"
+    _, lines = run(path)
+    assert lines[0].endswith("(AWS::EC2::Vloume); the files hold AWS::EC2::Volume (1).")
+    assert f"{question} AWS::EC2::Volume (1)." in lines
+
+
+def test_type_that_the_sdk_names_is_not_noted(project: Project, run: Any) -> None:
+    path = project.write(
+        "items.json", make_snapshot(make_volume("b", 1, resourceType="AWS::S3::Bucket"))
+    )
+    assert not [line for line in run(path)[1] if "right type" in line]
+
+
+@pytest.mark.parametrize(
+    ("region", "expected"),
+    [
+        ("eu-west-1", "arn:aws:config:eu-west-1:"),
+        ("cn-north-1", "arn:aws-cn:config:cn-north-1:"),
+        ("us-gov-west-1", "arn:aws-us-gov:config:us-gov-west-1:"),
+        ("global", "arn:aws:config:us-east-1:"),
+        ("xx", "arn:aws:config:xx:"),
+    ],
+)
+def test_event_is_of_the_region_and_partition_of_the_item(
+    region: str, expected: str, project: Project
+) -> None:
+    path = project.write("items.json", [make_volume("vol-1", 1, awsRegion=region)])
+    (sent,) = build_events(read_rule("sizes"), Record([path], None))
+    assert sent.event["configRuleArn"].startswith(expected)
+    partition = expected.split(":")[1]
+    assert sent.event["executionRoleArn"].startswith(f"arn:{partition}:iam::123456789012:role/")
+
+
+@pytest.mark.parametrize("name", ["items (1).json", "my items.json", "it's.json", "[a]*.json"])
+def test_name_with_blanks_and_brackets_is_one_file(
+    name: str, project: Project, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write(name, make_history(make_volume("vol-1", 1)))
+    monkeypatch.chdir(project.root)
+    assert run(name, "--rule=sizes")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "items",
+    ["a.json 'b c.json'", "'*.json'", "?*.json", "~/a.json b\\ c.json", "  a.json  *c.json "],
+)
+def test_items_are_split_as_a_shell_would(
+    items: str, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.json", "b c.json"):
+        project.write(name, "")
+    monkeypatch.chdir(project.root)
+    monkeypatch.setenv("HOME", str(project.root))
+    assert [path.name for path in split_paths(items)] == ["a.json", "b c.json"]
+
+
+def test_items_that_are_missing_are_named(project: Project, run: Any) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no\.json"):
+        run("no.json")
+    with pytest.raises(SystemExit):
+        run("")
+    with pytest.raises(SystemExit):
+        run("'a.json")
+
+
 def test_what_aws_config_refuses_is_the_rules_error(project: Project, run: Any) -> None:
     app = (project.root / "sizes/app.py").read_text()
     project.write("sizes/app.py", app.replace('"COMPLIANT" if', '"FINE" if'))
@@ -250,6 +360,49 @@ def test_what_aws_config_refuses_is_the_rules_error(project: Project, run: Any) 
     assert code == 1
     assert "vol-1  InvalidParameterValueException: An error occurred" in lines[5]
     assert "one of COMPLIANT, NON_COMPLIANT, NOT_APPLICABLE, not FINE." in lines[5]
+
+
+FAULTS: dict[str, tuple[str, str]] = {
+    "no list": ("Evaluations=[evaluation]", "Evaluations=evaluation"),
+    "no object": ("Evaluations=[evaluation]", "Evaluations=[5]"),
+    "no time": ('        "OrderingTimestamp": time,\n', ""),
+    "a time that is none": ('"OrderingTimestamp": time', '"OrderingTimestamp": "noon"'),
+    "a time that is null": ('"OrderingTimestamp": time', '"OrderingTimestamp": None'),
+    "another field": ('"OrderingTimestamp": time', '"OrderingTimestamp": time, "Reason": ""'),
+}
+
+
+@pytest.mark.parametrize(("right", "wrong"), FAULTS.values(), ids=FAULTS)
+def test_what_the_sdk_refuses_is_refused_as_in_a_run(
+    right: str, wrong: str, project: Project
+) -> None:
+    project.replace("sizes/app.py", right, wrong)
+    path = project.write("items.json", [make_volume("vol-1", 1)])
+    record, rule = Record([path], None), read_rule("sizes")
+    (sent,) = build_events(rule, record)
+    with start_local_aws() as aws:
+        expected = run_rule("sizes", sent.event, aws)
+    (row,) = preview_rule(rule, record).rows
+    assert row.annotation == expected.error != ""
+
+
+def test_times_of_other_forms_are_the_same_time(project: Project, run: Any) -> None:
+    project.replace(
+        "sizes/app.py", '"OrderingTimestamp": time', '"OrderingTimestamp": 1793870127.482'
+    )
+    path = project.root / "report.csv"
+    run(project.write("items.json", [make_volume("vol-1", 1)]), "--rule=sizes", "--csv", path)
+    assert path.read_text("utf-8-sig").splitlines()[1].endswith(",2026-11-05T09:15:27.482Z")
+
+
+def test_rule_without_a_scope_gets_every_type(project: Project, run: Any) -> None:
+    project.replace(
+        "template.yaml", "      Scope: { ComplianceResourceTypes: [AWS::EC2::Volume] }\n", ""
+    )
+    load_template.cache_clear()
+    bucket = make_volume("b-1", 1, resourceType="AWS::S3::Bucket")
+    path = project.write("items.json", [make_volume("vol-1", 1), bucket])
+    assert run(path, "--rule=sizes")[1][-1].startswith("sizes: 2 evaluations: 2 compliant")
 
 
 def test_scope_that_an_export_does_not_tell_is_an_error(project: Project, run: Any) -> None:
@@ -276,7 +429,7 @@ def test_reader_that_stops_ends_the_command_without_a_traceback(
     assert done.stderr == b""
 
 
-# The shipped rules and the README
+# The shipped rules and the document
 
 
 @pytest.mark.skipif("resource_count_limit" not in RULES, reason="the rule was removed")
@@ -296,10 +449,11 @@ def test_shipped_periodic_rule_is_previewed_as_if_every_type_were_recorded(
 
 
 @pytest.mark.parametrize("rule", [rule for rule in RULES if not read_rule(rule).is_periodic])
-def test_query_of_the_readme_gives_every_field_that_the_rule_needs(
+def test_query_of_the_document_gives_every_field_that_a_rule_needs(
     rule: str, tmp_path: Path
 ) -> None:
-    (query,) = re.findall(r"SELECT (.+?) WHERE", README)
+    (query,) = re.findall(r"SELECT (.+?) WHERE", DOCUMENT.replace("\\\n", ""))
+    assert query == SELECT, "what an error tells to select is the same"
     for path in list_sample_events(rule):
         event = read_event(rule, path.stem)
         content = json.loads(event["invokingEvent"])
@@ -309,23 +463,35 @@ def test_query_of_the_readme_gives_every_field_that_the_rule_needs(
             selected = {name: named.get(name, {}) for name in query.split(", ")}
             exported = tmp_path / "items.json"
             exported.write_text(json.dumps({"Results": [json.dumps(selected)]}))
-            (content["configurationItem"],) = Record([exported], None).list_changes([])
+            (content["configurationItem"],) = list_items(Record([exported], None))
             with start_local_aws() as aws:
                 expected = run_rule(rule, event, aws)
                 found = run_rule(rule, {**event, "invokingEvent": json.dumps(content)}, aws)
             assert found.evaluations == expected.evaluations != []
 
 
-def test_readme_shows_what_a_preview_of_the_sample_instances_prints(
-    tmp_path: Path, run: Any
+def test_document_shows_what_a_preview_and_a_comparison_print(
+    tmp_path: Path, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    block = r'make preview ITEMS=snapshots RULE=(\w+) PARAMETERS="(.+?)"\n(.+?)\n```'
-    ((rule, parameters, output),) = re.findall(block, README, re.DOTALL)
+    unwrapped = DOCUMENT.replace("\\\n", "")
+    commands = re.findall(r"^make preview ITEMS=snapshots (RULE=.+PARAMETERS=.+)$", unwrapped, re.M)
+    preview_of_one, before, after = map(shlex.split, commands)
+    rule = before[0].removeprefix("RULE=")
     if rule not in RULES:
         pytest.skip(f"the rule {rule} was removed")
     cases = ("compliant", "non_compliant", "left_scope")
     contents = [json.loads(read_event(rule, case)["invokingEvent"]) for case in cases]
     items: list[JsonObject] = [each["configurationItem"] for each in contents]
-    (tmp_path / "snapshot.json").write_text(json.dumps(make_snapshot(*items)))
-    _, lines = run(tmp_path, "--rule", rule, "--parameters", parameters)
-    assert lines == output.splitlines()
+    (tmp_path / "snapshots").mkdir()
+    (tmp_path / "snapshots/a.json").write_text(json.dumps(make_snapshot(*items)))
+    monkeypatch.chdir(tmp_path)
+    printed = []
+    for words in (preview_of_one, before, after):
+        pairs = [word.partition("=") for word in words]
+        _, lines = run("snapshots", *(f"--{name.lower()}={value}" for name, _, value in pairs))
+        printed.append(lines)
+        if (tmp_path / "before.csv").exists():
+            os.utime("before.csv", (TIME, TIME))
+    first, second = re.findall(r"```text\n(.+?)\n```", DOCUMENT, re.DOTALL)
+    assert printed[0] == printed[1] == first.splitlines()
+    assert printed[2] == second.splitlines()
