@@ -124,7 +124,7 @@ def get_configuration(
     know the resource (API: GetResourceConfigHistory).
     """
     captured = datetime.fromisoformat(configuration_capture_time)
-    # A second before it: botocore before 1.43.100 drops the fraction of a request's time.
+    # A second before it: botocore before 1.43.93 drops the fraction of a request's time.
     pages = client.get_paginator("get_resource_config_history").paginate(
         resourceType=resource_type,
         resourceId=resource_id,
