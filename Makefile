@@ -23,7 +23,7 @@ help:  ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | column -t -s '|'
 
 run: .venv/run  ## run the sample events; EVENT=file, RULE=folder, ALL=1, LOG=1; LIVE=1 in your account
-	@$(RUN_MODULE) scripts.$(if $(call flag,LIVE,live),live,run_events) $(EVENT) \
+	@$(RUN_MODULE) scripts.$(if $(call flag,LIVE,live),live,run_events) "$${EVENT-}" \
 	  $(call option,RULE,rule) $(call flag,ALL,all) $(call flag,LOG,log)
 
 preview: .venv/run  ## what the rules would report of ITEMS=files; RULE=, PARAMETERS=, ALL=1, CSV=, COMPARE=

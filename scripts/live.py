@@ -14,7 +14,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache, partial
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -122,7 +121,7 @@ def main(arguments: list[str] | None = None) -> int:
         description="Run Lambda events through the rules with your own credentials: a dry run.",
         epilog="Exit code: 0; 1 an error; 2 usage.",
     )
-    parser.add_argument("events", nargs="*", type=Path, help="files; without any, those of events/")
+    parser.add_argument("events", nargs="*", help="files; without any, those of events/")
     parser.add_argument("--rule", help="a rule's folder; without it, the one that holds the event")
     parser.add_argument("--all", action="store_true", help="list every result of an event")
     parser.add_argument("--log", action="store_true", help="show what the functions log")

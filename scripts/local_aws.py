@@ -22,6 +22,8 @@ from unittest import mock
 
 import boto3
 import botocore.session
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 from moto import mock_aws
 from moto.config.exceptions import (
     InvalidParameterValueException,
@@ -30,7 +32,7 @@ from moto.config.exceptions import (
 )
 from moto.config.models import config_backends
 from moto.config.responses import ConfigResponse
-from moto.core.botocore_stubber import BotocoreStubber
+from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
 from moto.utilities.utils import get_partition
 
 from scripts.invocation import Outcome, invoke, load_rule
@@ -83,6 +85,8 @@ class LocalAws:
     rule_name: str = ""  # of the event; empty: any
     region: str = ""
     is_preparing: bool = False  # while a state.py runs, moto may answer everything
+    # By call, as IAM writes it: what a state.py answers in ANSWERS, because moto does not.
+    answers: dict[str, JsonObject | str] = field(default_factory=dict)
     sessions: dict[str, boto3.Session] = field(default_factory=dict)  # by Region
     modules: dict[tuple[str, str], Any] = field(default_factory=dict)  # by rule and Region
 
@@ -105,9 +109,8 @@ class LocalAws:
         if self.is_preparing or not call.startswith("config:") or ANSWERED.fullmatch(call):
             return
         operation = call.partition(":")[2]
-        event = f"before-call.config-service.{operation}"
         raise RuntimeError(
-            f"AWS Config has no answer to {operation} here: register one for {event} in the "
+            f'AWS Config has no answer to {operation} here: give one to "{call}" in ANSWERS of the '
             "state.py beside the event (docs/new-rule.md)."
         )
 
@@ -131,11 +134,12 @@ class LocalAws:
     def load_sample_state(self, folder: Path) -> None:
         """Record the folder's configuration_items.json and run its state.py, if there are any.
 
-        The state.py runs in the Region that was entered. What it registers on the default session
-        reaches the clients of this folder's rule and no other's.
+        The state.py runs in the Region that was entered. What it registers on the default session,
+        and its ANSWERS, reach the clients of this folder's rule and no other's.
         """
         self.items[:] = read_recorded_items(folder)
         self.results.clear()
+        self.answers.clear()
         self.sessions.clear()
         self.modules.clear()
         self.enter_region(self.region)
@@ -143,7 +147,7 @@ class LocalAws:
         if state.exists():
             self.is_preparing = True
             try:
-                runpy.run_path(str(state))
+                self.answers.update(runpy.run_path(str(state)).get("ANSWERS", {}))
             except Exception as ex:
                 raise ValueError(f"{state}: {type(ex).__name__}: {ex}") from ex
             finally:
@@ -192,7 +196,9 @@ def start_local_aws(aws: LocalAws | None = None) -> Iterator[LocalAws]:
         signed = re.search(r"Credential=[^,]+/([a-z0-9-]+)/aws4", str(request.headers))
         call = f"{signed[1] if signed else service}:{operation}"  # as IAM writes it
         response = local.record_call(request, call)
-        if response is None:
+        if response is None and call in local.answers:
+            response = build_response(request, local.answers[call])
+        elif response is None:
             local.check_answered(call)
             response = call_moto(stubber, event_name, request, **more)
         if response is None:  # no call leaves this machine
@@ -206,6 +212,30 @@ def start_local_aws(aws: LocalAws | None = None) -> Iterator[LocalAws]:
     with mock_aws(config=keep_session), only_moto, answer_for_config(local), session, environment:
         local.enter_region(DEFAULT_REGION)
         yield local
+
+
+def get_body(request: Any) -> str:
+    """Return what a request sends: JSON, or a query string to a service that answers XML."""
+    body = request.body or ""
+    return body if isinstance(body, str) else str(body.decode())
+
+
+def build_response(request: Any, answer: JsonObject | str) -> AWSResponse:
+    """Return an answer as AWS sends it.
+
+    It is an object for a service that answers JSON, XML for one that answers XML, or
+    "Code: message" for an error.
+    """
+    headers, status, text = HTTPHeaders(), 200, json.dumps(answer)
+    if isinstance(answer, str) and answer.startswith("<"):
+        text = answer
+    elif isinstance(answer, str):
+        code, _colon, message = answer.partition(": ")
+        headers["x-amzn-errortype"] = code
+        xml = f"<ErrorResponse><Error><Code>{code}</Code><Message>{message}</Message></Error>"
+        text = json.dumps({"__type": code, "message": message})
+        status, text = 400, text if get_body(request).startswith("{") else f"{xml}</ErrorResponse>"
+    return AWSResponse(request.url, status, headers, MockRawResponse(text))
 
 
 def start_recorder(account_id: str, region: str) -> None:

@@ -3,7 +3,6 @@
 import argparse
 from collections import Counter
 from itertools import groupby
-from pathlib import Path
 
 from scripts.command_line import run_command
 from scripts.formatting import count
@@ -20,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
         description="Run Lambda events through the rules on this machine.",
         epilog="Exit code: 0; 1 an error; 2 usage.",
     )
-    parser.add_argument("events", nargs="*", type=Path, help="files; without any, those of events/")
+    parser.add_argument("events", nargs="*", help="files; without any, those of events/")
     parser.add_argument("--rule", help="a rule's folder; without it, the one that holds the event")
     parser.add_argument("--all", action="store_true", help="list every result of an event")
     parser.add_argument("--log", action="store_true", help="show what the functions log")

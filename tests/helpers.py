@@ -13,12 +13,10 @@ from urllib.parse import parse_qsl
 
 import pytest
 from botocore.awsrequest import AWSResponse
-from botocore.compat import HTTPHeaders
-from moto.core.botocore_stubber import MockRawResponse
 from moto.iam.models import get_account_id_from
 
 from scripts.invocation import load_rule
-from scripts.local_aws import LocalAws
+from scripts.local_aws import LocalAws, build_response, get_body
 from scripts.sample_events import list_sample_events, load_event
 from scripts.template import ROOT, JsonObject, list_rules
 
@@ -128,17 +126,14 @@ class FakeAws(LocalAws):
     """
 
     requests: list[Call] = field(default_factory=list)
-    # By operation, for its next requests: an exception, an error "Code: message", or a response,
-    # an object for a service that answers JSON, a string for one that answers XML.
+    # By operation, for its next requests: an exception, or what build_response takes.
     canned_answers: dict[str, list[Exception | str | JsonObject]] = field(default_factory=dict)
 
     def record_call(self, request: Any, call: str) -> AWSResponse | None:
         super().record_call(request, call)
         operation = call.partition(":")[2]
-        body = request.body or ""
-        body = body if isinstance(body, str) else body.decode()
-        is_json = body.startswith("{")
-        parameters = json.loads(body) if is_json else dict(parse_qsl(body))
+        body = get_body(request)
+        parameters = json.loads(body) if body.startswith("{") else dict(parse_qsl(body))
         signed = re.search("Credential=(.+?)/", str(request.headers["Authorization"]))
         assert signed, "every request is signed"
         has_session_token = "X-Amz-Security-Token" in request.headers
@@ -149,16 +144,7 @@ class FakeAws(LocalAws):
         answer = self.canned_answers[operation].pop(0)
         if isinstance(answer, Exception):
             raise answer
-        headers, status, text = HTTPHeaders(), 200, json.dumps(answer)
-        if isinstance(answer, str) and answer.startswith("<"):
-            text = answer
-        elif isinstance(answer, str):
-            code, _colon, message = answer.partition(": ")
-            headers["x-amzn-errortype"] = code
-            xml = f"<ErrorResponse><Error><Code>{code}</Code><Message>{message}</Message></Error>"
-            text = json.dumps({"__type": code, "message": message})
-            status, text = 400, text if is_json else f"{xml}</ErrorResponse>"
-        return AWSResponse(request.url, status, headers, MockRawResponse(text))
+        return build_response(request, answer)
 
     @property
     def operations(self) -> list[str]:

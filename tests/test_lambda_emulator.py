@@ -98,6 +98,8 @@ def test_built_function_answers_as_in_make_run(
     server.start()
     host, port = server.get_host_and_port()
     process, address = start_emulator(built / name, function["Handler"], f"http://{host}:{port}")
+    if aws.answers:
+        pytest.skip(f"events/{rule}/state.py has ANSWERS, which moto's server does not know")
     # What a state.py registers on its session reaches no other process: here it counts nowhere.
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", aws.make_session(aws.region))
     try:

@@ -8,7 +8,6 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from moto.kms.responses import KmsResponse
 
 from scripts.template import ROOT, JsonObject
 from tests.helpers import RULES, FakeAws, load, run_module
@@ -46,19 +45,19 @@ def test_example_of_a_rule_works(project_copy: Path) -> None:
         assert style.returncode == 0, style.stdout
 
 
-def test_what_moto_lacks_can_be_added(aws: FakeAws, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(KmsResponse, "describe_custom_key_stores", None, raising=False)
-    for content in ("RotationPeriodInDays", "describe_custom_key_stores", "answer_query"):
-        exec(find_code(content), {})  # noqa: S102  # as state.py is run
+def test_what_moto_lacks_can_be_added(project_copy: Path, aws: FakeAws) -> None:
+    state = find_code("RotationPeriodInDays") + find_code("SelectResourceConfig")
+    (project_copy / "state.py").write_text(state)
+    aws.load_sample_state(project_copy)
     kms: Any = boto3.client("kms")
     key_id = kms.create_key()["KeyMetadata"]["KeyId"]
     assert kms.get_key_rotation_status(KeyId=key_id)["RotationPeriodInDays"] == 180
     (store,) = kms.describe_custom_key_stores()["CustomKeyStores"]
     assert store == {"CustomKeyStoreId": "cks-1"}
-    assert aws.operations[-1] == "DescribeCustomKeyStores", "its permission is tested, too"
     query = "SELECT resourceId WHERE resourceType = 'AWS::EC2::Instance'"
     answer = boto3.client("config").select_resource_config(Expression=query)
     assert answer["Results"] == ['{"resourceId": "i-1"}']
+    assert aws.operations[-1] == "SelectResourceConfig", "its permission is tested, too"
 
 
 @pytest.mark.parametrize(

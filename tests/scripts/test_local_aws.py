@@ -49,24 +49,34 @@ def test_call_without_an_answer_is_an_error(call: str, project: Project) -> None
     error = run_sizes(project, f"answer = client.{call}")
     operation = "".join(word.capitalize() for word in call.partition("(")[0].split("_"))
     assert error == (
-        f"RuntimeError: AWS Config has no answer to {operation} here: register one for "
-        f"before-call.config-service.{operation} in the state.py beside the event "
-        "(docs/new-rule.md)."
+        f'RuntimeError: AWS Config has no answer to {operation} here: give one to "config:'
+        f'{operation}" in ANSWERS of the state.py beside the event (docs/new-rule.md).'
     )
 
 
-def test_state_may_make_any_call_and_give_its_answer(project: Project) -> None:
+def test_state_may_make_any_call_and_give_answers(project: Project) -> None:
     state = """
 import boto3
-from botocore.awsrequest import AWSResponse
 boto3.client("config").describe_config_rules()
-answer = AWSResponse("", 200, {}, None), {"Results": ["one"]}
-boto3.DEFAULT_SESSION.events.register(
-    "before-call.config-service.SelectResourceConfig", lambda **_: answer)
+ANSWERS = {
+    "config:SelectResourceConfig": {"Results": ["one"]},
+    "kms:DescribeCustomKeyStores": "CustomKeyStoreNotFoundException: no",
+}
 """
     project.write("events/sizes/state.py", state)
     select = "answer = client.select_resource_config(Expression='SELECT resourceId')['Results']"
     assert run_sizes(project, select) == "['one']"
+    stores = "boto3.client('kms').describe_custom_key_stores()"
+    assert "CustomKeyStoreNotFoundException" in run_sizes(project, stores)
+
+
+def test_answers_of_a_state_reach_no_other_rule(project: Project) -> None:
+    project.write("events/sizes/state.py", 'ANSWERS = {"config:SelectResourceConfig": {}}')
+    with start_local_aws() as aws:
+        aws.load_sample_state(project.root / "events/sizes")
+        assert aws.answers
+        aws.load_sample_state(project.root / "events/volumes")
+        assert aws.answers == {}
 
 
 @pytest.mark.parametrize(

@@ -200,7 +200,7 @@ def test_ten_results_are_listed_unless_all_are_asked_for(project: Project, run: 
 @pytest.mark.parametrize(
     ("given", "passed"),
     [
-        (["run", "EVENT='my file.json' *.json", "ALL=0", "LOG=1"], "'my file.json' *.json --log"),
+        (["run", "EVENT='my file.json' *.json", "ALL=0", "LOG=1"], '"${EVENT-}" --log'),
         (["preview", "ITEMS=~/x", "CSV=a b.csv", "ALL=1"], '"${ITEMS-}" --csv "$CSV" --all'),
         (
             ["preview", "ITEMS=x", "RULE=a", "PARAMETERS=A='1 2'"],
