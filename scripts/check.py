@@ -252,18 +252,6 @@ def get_properties(name: str) -> JsonObject:
     return properties
 
 
-def get_config_rule_name(rule: str) -> str:
-    """Return the rule's name in AWS Config with the stack's defaults; empty: CloudFormation's."""
-    name = get_properties(f"{get_name(rule)}Rule").get("ConfigRuleName", "")
-    parameters = load_template()["Parameters"]
-
-    def get_default(match: re.Match[str]) -> str:
-        return str(parameters.get(match[1], {}).get("Default", match[0]))
-
-    text = name.get("Fn::Sub", "") if isinstance(name, dict) else name
-    return re.sub(r"\$\{(\w+)\}", get_default, str(text))
-
-
 def check_descriptions(rules: list[str]) -> Iterator[str]:
     """Ask for descriptions that tell one rule from another."""
     for rule, other in combinations(rules, 2):
@@ -287,8 +275,8 @@ def check_descriptions(rules: list[str]) -> Iterator[str]:
 def check_rule_names(rules: list[str]) -> Iterator[str]:
     """Ask for a name of its own for each rule."""
     for rule, other in combinations(rules, 2):
-        name = get_config_rule_name(rule)
-        if name and name == get_config_rule_name(other):
+        name = read_rule(rule).config_rule_name
+        if name and name == read_rule(other).config_rule_name:
             yield (
                 f"template.yaml: {get_name(other)}Rule has the ConfigRuleName of "
                 f"{get_name(rule)}Rule, {name}: give it another."
@@ -439,7 +427,7 @@ def check_event(
     resource_type = item.get("resourceType") if isinstance(item, dict) else None
     if resource_type and types and resource_type not in types:
         yield f"resourceType must be one of {types}, the scope in template.yaml."
-    name = get_config_rule_name(rule.name)
+    name = rule.config_rule_name
     if name and event.get("configRuleName") != name:
         yield f"configRuleName must be {name}, the ConfigRuleName in template.yaml."
 

@@ -78,6 +78,7 @@ class ConfigRule:
     resource_types: list[str]  # of the scope; none means any type
     parameters: dict[str, str]
     optional: set[str]  # the parameters that are absent when they are empty
+    config_rule_name: str  # in AWS Config; empty: CloudFormation makes one up
 
     @property
     def is_periodic(self) -> bool:
@@ -107,7 +108,14 @@ def read_rule(rule: str, parameters: dict[str, str] | None = None) -> ConfigRule
             given[key] = str(text)
     scope = properties.get("Scope", {})
     resource_types = list(scope.get("ComplianceResourceTypes", []))
-    return ConfigRule(rule, message_types, scope, resource_types, given, optional)
+    config_rule_name = fill_in(properties.get("ConfigRuleName", ""), values)
+    return ConfigRule(rule, message_types, scope, resource_types, given, optional, config_rule_name)
+
+
+def fill_in(value: Any, values: dict[str, Any]) -> str:
+    """Return a text or a !Sub with these values of the stack's parameters."""
+    text = value.get("Fn::Sub", "") if isinstance(value, dict) else value
+    return re.sub(r"\${(\w+)}", lambda match: str(values.get(match[1], match[0])), str(text))
 
 
 def find_optional(value: Any) -> JsonObject | None:

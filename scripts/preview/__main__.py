@@ -72,8 +72,8 @@ def main(arguments: list[str] | None = None) -> int:
     record = Record(chosen.items, find_types(rules))
     print("".join(f"{note}\n" for note in record.list_notes()), end="")
     if comparison:
-        comparison.check_places(
-            [*record.list_places(), *(place[:2] for place in record.list_snapshots())]
+        comparison.check_account_regions(
+            [*record.list_account_regions(), *(each[:2] for each in record.list_snapshots())]
         )
         print(f"Compared with {comparison.path} of {comparison.time:%Y-%m-%d %H:%M} UTC.\n")
     rows: list[Row] = []

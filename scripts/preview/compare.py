@@ -90,9 +90,11 @@ class Comparison:
         else:
             self.database.executemany(ADD_BEFORE, (row[:6] for row in read_csv(path)))
 
-    def check_places(self, places: Iterable[tuple[str, str]]) -> None:
+    def check_account_regions(self, account_regions: Iterable[tuple[str, str]]) -> None:
         """Raise a ValueError if the exports are of more than what the results before are of."""
-        known = {f"{account} in {region}" for account, region in places if region != "global"}
+        known = {
+            f"{account} in {region}" for account, region in account_regions if region != "global"
+        }
         if self.is_deployed and len(known) > 1:
             only = "what AWS Config reports is of one account and Region"
             names = ", ".join(sorted(known)[:PLACES_SHOWN])
@@ -102,9 +104,9 @@ class Comparison:
     def add(self, rows: Iterable[Row]) -> None:
         """Note results of the preview."""
         for row in rows:
-            place = ("", "") if self.is_deployed else (row.account, row.region)
+            origin = ("", "") if self.is_deployed else (row.account, row.region)
             resource = row.resource_type, row.resource_id
-            values = row.rule, *place, *resource, row.compliance_type, row.annotation
+            values = row.rule, *origin, *resource, row.compliance_type, row.annotation
             self.database.execute(ADD_NOW, values)
 
     def has_rule(self, rule: str) -> bool:

@@ -157,7 +157,7 @@ def build_events(rule: ConfigRule, record: Record) -> Iterator[ExportedEvent]:
 
 def build_scheduled_event(rule: ConfigRule, account: str, region: str, time: str) -> ExportedEvent:
     """Return the event of a periodic rule."""
-    content = f""""awsAccountId": {json.dumps(account)}"""
+    content = f'"awsAccountId": {json.dumps(account)}'
     event = build_event(rule, account, region, time, "ScheduledNotification", content)
     return ExportedEvent(account, region, "AWS::::Account", account, event)
 
@@ -177,7 +177,7 @@ def build_event(
         "eventLeftScope": False,
         "executionRoleArn": f"{arn}:iam::{account}:role/preview",
         "configRuleArn": f"{arn}:config:{region}:{account}:config-rule/config-rule-preview",
-        "configRuleName": rule.name,
+        "configRuleName": rule.config_rule_name or rule.name,
         "configRuleId": "config-rule-preview",
         "accountId": account,
         "evaluationMode": "DETECTIVE",
@@ -222,7 +222,7 @@ def preview(rule: ConfigRule, record: Record) -> Preview:
 
 def build_trial_event(rule: ConfigRule, record: Record) -> Iterator[ExportedEvent]:
     """Yield an event for the first account of the files, as if they held a snapshot of it."""
-    account, region = next(iter(record.list_places()), (ACCOUNTS[0], DEFAULT_REGION))
+    account, region = next(iter(record.list_account_regions()), (ACCOUNTS[0], DEFAULT_REGION))
     yield build_scheduled_event(rule, account, region, format_time(datetime.now(UTC)))
 
 
@@ -261,12 +261,12 @@ def name_types(record: Record) -> str:
 
 def build_result_rows(rule: str, sent: ExportedEvent, outcome: Outcome) -> Iterator[Row]:
     """Yield a row for each evaluation, and one for an error."""
-    place = rule, sent.account, sent.region
+    origin = rule, sent.account, sent.region
     for each in outcome.evaluations:
         time = format_time(datetime.fromtimestamp(each["OrderingTimestamp"], UTC))
         resource = each["ComplianceResourceType"], each["ComplianceResourceId"]
         annotation = each.get("Annotation", "")
-        yield Row(*place, *resource, each["ComplianceType"], annotation, time)
+        yield Row(*origin, *resource, each["ComplianceType"], annotation, time)
     if outcome.error:
         resource, frames = (sent.resource_type, sent.resource_id), tuple(outcome.frames)
-        yield Row(*place, *resource, "ERROR", outcome.error, "", frames)
+        yield Row(*origin, *resource, "ERROR", outcome.error, "", frames)

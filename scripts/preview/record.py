@@ -36,7 +36,7 @@ TABLES = """
 CREATE TABLE item (
     export, account, region, type, id, captured, state, time, is_there, problem, body);
 CREATE TABLE origin (export, account, region, snapshot, named, newest, time);
-CREATE INDEX by_place ON origin (account, region);
+CREATE INDEX by_account_region ON origin (account, region);
 """
 ADD_ITEM = "INSERT INTO item VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 # An item of all Regions (IAM's) belongs to the Region of its file; of a snapshot that AWS did not
@@ -62,9 +62,9 @@ CREATE TABLE resource AS
 SELECT account, region, type, id, captured, is_there, problem, item, is_in_snapshot FROM (
     SELECT account, region, type, id, captured, is_there, problem, rowid AS item,
         max(export IN (SELECT export FROM origin WHERE time)) OVER same AS is_in_snapshot,
-        row_number() OVER (same ORDER BY captured IS NULL DESC, captured DESC, state DESC) AS place
+        row_number() OVER (same ORDER BY captured IS NULL DESC, captured DESC, state DESC) AS rank
     FROM item WINDOW same AS (PARTITION BY account, region, type, id))
-WHERE place = 1
+WHERE rank = 1
 """
 # Without a file's Region an item stays global; it says nothing new if a Region has a later one.
 SUPERSEDED = """
@@ -318,7 +318,7 @@ class Record:
             GROUP BY account, region ORDER BY account, region"""
         return self.database.execute(query).fetchall()
 
-    def list_places(self) -> list[tuple[str, str]]:
+    def list_account_regions(self) -> list[tuple[str, str]]:
         """Return the accounts and Regions of all resources."""
         query = "SELECT DISTINCT account, region FROM resource ORDER BY account, region"
         return self.database.execute(query).fetchall()

@@ -21,9 +21,9 @@ def print_preview(rule: ConfigRule, result: Preview, *, show_all: bool) -> None:
     if frequent and frequent[0][1] > 1:
         print(*(f"{number:>7,} x  {text}" for text, number in frequent), "", sep="\n")
     listed = shown if show_all else shown[:RESOURCES_SHOWN]
-    has_places = len({(row.account, row.region) for row in result.rows}) > 1
+    has_several = len({(row.account, row.region) for row in result.rows}) > 1
     for row in listed:
-        where = (row.account, row.region) if has_places else ()
+        where = (row.account, row.region) if has_several else ()
         print(format_result(row.compliance_type, row.resource_id, *where, row.annotation))
     if len(shown) > len(listed):
         print(f"and {len(shown) - len(listed):,} more (ALL=1, or CSV=file)")
@@ -42,12 +42,12 @@ def print_differences(
         print(f"{name_change(earlier, later)}: {number:,}")
     print("" if counts else "nothing changed")
     left: Counter[str] = Counter()
-    has_places = len({(row.account, row.region) for row in result.rows}) > 1
+    has_several = len({(row.account, row.region) for row in result.rows}) > 1
     for each in comparison.list_differences(rule.name):
         kind = "new" if not each.earlier else "old" if not each.later else "changed"
         left[kind] += 1
         if show_all or left[kind] <= RESOURCES_SHOWN:
-            where = (each.account, each.region) if has_places else ()
+            where = (each.account, each.region) if has_several else ()
             change = name_change(each.earlier, each.later)
             print(format_result(change, each.resource_id, *where, each.annotation))
     if not show_all and (more := sum(max(number - RESOURCES_SHOWN, 0) for number in left.values())):
@@ -62,7 +62,7 @@ def name_change(earlier: str | None, later: str | None) -> str:
     return f"{earlier} to {later}" if later else f"not evaluated any more, was {earlier}"
 
 
-def count_places(rows: list[Row]) -> dict[tuple[str, str], Counter[str]]:
+def count_by_account_region(rows: list[Row]) -> dict[tuple[str, str], Counter[str]]:
     """Return how many results there are of each kind, by account and Region."""
     counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for row in rows:
@@ -72,7 +72,7 @@ def count_places(rows: list[Row]) -> dict[tuple[str, str], Counter[str]]:
 
 def print_table(rule: ConfigRule, rows: list[Row]) -> None:
     """Print the rule's name and how many results there are."""
-    print(f"{rule.name}\n", *format_table(count_places(rows)), "", sep="\n")
+    print(f"{rule.name}\n", *format_table(count_by_account_region(rows)), "", sep="\n")
 
 
 def print_end(rule: ConfigRule, result: Preview) -> None:
@@ -87,6 +87,6 @@ def print_end(rule: ConfigRule, result: Preview) -> None:
         print("".join(f"    {line}\n" for line in frames), end="")
     if result.note:
         print(result.note)
-    found = sum(count_places(result.rows).values(), Counter[str]())
+    found = sum(count_by_account_region(result.rows).values(), Counter[str]())
     number = found.total() - found["ERROR"]
     print(f"{rule.name}: {number} evaluation{'' if number == 1 else 's'}: {count(found)}")

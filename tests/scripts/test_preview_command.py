@@ -126,6 +126,7 @@ def test_rule_gets_the_event_that_aws_config_would_send(project: Project, run: A
     assert json.loads(event["ruleParameters"]) == {"limit": "3", "unit": "GiB"}
     assert event["accountId"] == "123456789012"
     assert event["eventLeftScope"] is False
+    assert event["configRuleName"] == "config-rules-sizes"
 
 
 def test_rule_without_anything_to_evaluate_says_why(project: Project, run: Any) -> None:
