@@ -206,7 +206,7 @@ def check_recorded(resource_type: str, client: Any) -> None:
         raise RuntimeError(f"{not_recording}: start the recorder.")
     for status in statuses:
         if status.get("lastStatus", "").lower() == "failure":  # AWS prints both Success and SUCCESS
-            code = status.get("lastErrorCode")
+            code = status.get("lastErrorCode", "no error code")
             raise RuntimeError(f"{not_recording}: the recorder fails ({code}).")
     for recorder in client.describe_configuration_recorders()["ConfigurationRecorders"]:
         if not is_in_recording_group(resource_type, recorder.get("recordingGroup", {})):
@@ -245,12 +245,16 @@ def evaluate_parameters(rule_parameters: JsonObject) -> JsonObject:
 def build_annotation(resource_type: str, max_count: int, count: int, client: Any) -> str:
     """Return the sentence that AWS Config shows beside the compliance type."""
     found = str(count)
-    known_types = client.meta.service_model.shape_for("ResourceType").enum
-    if count == 0 and resource_type not in known_types:
-        found = "0 (does AWS Config know this type?)"
     if count > max_count:
         found = f"at least {count}"  # the listing stops when the limit is passed
+    elif count == 0 and not is_known_type(resource_type, client):
+        found = "0 (does AWS Config know this type?)"
     return f"Resources of type {resource_type} found: {found}; at most {max_count} allowed."
+
+
+def is_known_type(resource_type: str, client: Any) -> bool:
+    """Return whether the SDK in use names the type (API: ResourceType); AWS may know newer ones."""
+    return resource_type in client.meta.service_model.shape_for("ResourceType").enum
 
 
 def build_evaluation(

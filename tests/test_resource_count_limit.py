@@ -292,11 +292,18 @@ def test_error_in_the_middle_of_a_count_reports_nothing(aws: FakeAws) -> None:
     assert aws.evaluations == []
 
 
-@pytest.mark.parametrize("status", ["Failure", "FAILURE", "failure"])
-def test_recorder_that_fails_is_an_error(status: str, aws: FakeAws) -> None:
-    recorder = {"recording": True, "lastStatus": status, "lastErrorCode": "AccessDenied"}
-    aws.canned_answers[STATUS] = [{"ConfigurationRecordersStatus": [recorder]}]
-    message = f"AWS Config is not recording {INSTANCE}: the recorder fails (AccessDenied)."
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        ({"lastStatus": "Failure", "lastErrorCode": "AccessDenied"}, "AccessDenied"),
+        ({"lastStatus": "FAILURE", "lastErrorCode": "AccessDenied"}, "AccessDenied"),
+        ({"lastStatus": "failure"}, "no error code"),
+    ],
+    ids=["as the API writes it", "in capitals", "without a code"],
+)
+def test_recorder_that_fails_is_an_error(status: JsonObject, reason: str, aws: FakeAws) -> None:
+    aws.canned_answers[STATUS] = [{"ConfigurationRecordersStatus": [{"recording": True, **status}]}]
+    message = f"AWS Config is not recording {INSTANCE}: the recorder fails ({reason})."
     with pytest.raises(RuntimeError, match=f"^{re.escape(message)}$"):
         load(RULE).lambda_handler(with_parameters(), None)
     assert LIST not in aws.operations
