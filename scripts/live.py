@@ -5,7 +5,6 @@ another token is refused. Nothing stands in for AWS: neither a state.py nor conf
 is read, and the local AWS, which removes the caller's settings, is not imported.
 """
 
-import argparse
 import json
 import os
 import re
@@ -22,7 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from scripts.command_line import run_command
 from scripts.formatting import count
 from scripts.invocation import Outcome, invoke, load_rule, print_outcome
-from scripts.sample_events import choose_events, choose_rules, find_region
+from scripts.sample_events import choose_events, find_region, parse_arguments
 from scripts.template import JsonObject
 
 NOT_SHOWN = (
@@ -116,20 +115,7 @@ def describe_run(caller: Caller, calls: Calls, outcomes: list[Outcome]) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the events; return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m scripts.live",
-        description="Run Lambda events through the rules with your own credentials: a dry run.",
-        epilog="Exit code: 0; 1 an error; 2 usage.",
-    )
-    parser.add_argument("events", nargs="*", help="files; without any, those of events/")
-    parser.add_argument("--rule", help="a rule's folder; without it, the one that holds the event")
-    parser.add_argument("--all", action="store_true", help="list every result of an event")
-    parser.add_argument("--log", action="store_true", help="show what the functions log")
-    chosen = parser.parse_args(arguments)
-    try:
-        choose_rules(chosen.rule)
-    except ValueError as ex:
-        parser.error(str(ex))
+    chosen = parse_arguments("python -m scripts.live", __doc__, arguments)
     cases = choose_events(chosen.events, chosen.rule)
     for _, path, event in cases:
         if event.get("resultToken") != "TESTMODE":

@@ -1,6 +1,5 @@
 """Run Lambda events through the rules on this machine; print what AWS Config is sent."""
 
-import argparse
 from collections import Counter
 from itertools import groupby
 
@@ -8,26 +7,13 @@ from scripts.command_line import run_command
 from scripts.formatting import count
 from scripts.invocation import print_outcome
 from scripts.local_aws import clean_environment, run_rule, start_local_aws
-from scripts.sample_events import choose_events, choose_rules, find_region
+from scripts.sample_events import choose_events, find_region, parse_arguments
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the events; return the exit code."""
     clean_environment()
-    parser = argparse.ArgumentParser(
-        prog="python -m scripts.run_events",
-        description="Run Lambda events through the rules on this machine.",
-        epilog="Exit code: 0; 1 an error; 2 usage.",
-    )
-    parser.add_argument("events", nargs="*", help="files; without any, those of events/")
-    parser.add_argument("--rule", help="a rule's folder; without it, the one that holds the event")
-    parser.add_argument("--all", action="store_true", help="list every result of an event")
-    parser.add_argument("--log", action="store_true", help="show what the functions log")
-    chosen = parser.parse_args(arguments)
-    try:
-        choose_rules(chosen.rule)
-    except ValueError as ex:
-        parser.error(str(ex))
+    chosen = parse_arguments("python -m scripts.run_events", __doc__, arguments)
     cases = [
         (rule, path, event, find_region(event))
         for rule, path, event in choose_events(chosen.events, chosen.rule)

@@ -1,5 +1,6 @@
 """The events in files: which there are, whose they are, and what they hold."""
 
+import argparse
 import gzip
 import json
 import re
@@ -21,6 +22,27 @@ def list_sample_events(rule: str) -> list[Path]:
     return sorted(
         path for path in (ROOT / "events" / rule).glob("*.json") if path.name != RECORDED_ITEMS_FILE
     )
+
+
+def parse_arguments(
+    command: str, description: str | None, arguments: list[str] | None
+) -> argparse.Namespace:
+    """Return which events a command is to run, and what it shows of them."""
+    parser = argparse.ArgumentParser(
+        prog=command,
+        description=description,
+        epilog="Exit code: 0; 1 an error; 2 usage.",
+    )
+    parser.add_argument("events", nargs="*", help="files; without any, those of events/")
+    parser.add_argument("--rule", help="a rule's folder; without it, the one that holds the event")
+    parser.add_argument("--all", action="store_true", help="list every result of an event")
+    parser.add_argument("--log", action="store_true", help="show what the functions log")
+    chosen = parser.parse_args(arguments)
+    try:
+        choose_rules(chosen.rule)
+    except ValueError as ex:
+        parser.error(str(ex))
+    return chosen
 
 
 def choose_rules(rule: str | None) -> list[str]:

@@ -36,7 +36,7 @@ def list_ids(*paths: Path) -> list[str]:
 # The forms, as AWS Config writes them
 
 
-def print_history(*items: JsonObject, time: Any = "2026-11-05T09:15:27.482000+00:00") -> JsonObject:
+def history_export(*items: JsonObject, time: Any = "2026-11-05T09:15:27.482000+00:00") -> JsonObject:
     return {"configurationItems": [name_as_api(item) | {CAPTURED: time} for item in items]}
 
 
@@ -72,8 +72,8 @@ def wrap_in_lambda(message: JsonObject) -> JsonObject:
 FORMS: dict[str, Callable[[JsonObject], Any]] = {
     "a snapshot": make_snapshot,
     "a history file": make_history,
-    "get-resource-config-history": print_history,
-    "the same of CLI 1, with numbers": lambda item: print_history(item, time=1793870127.482),
+    "get-resource-config-history": history_export,
+    "the same of CLI 1, with numbers": lambda item: history_export(item, time=1793870127.482),
     "select-resource-config": print_select,
     "its rows as objects": lambda item: {"Results": select_rows(item)},
     "the same with --query Results": lambda item: print_select(item)["Results"],
@@ -159,7 +159,7 @@ def test_pipe_is_read_once(project: Project) -> None:
 def test_relationship_gets_the_name_that_events_have(project: Project) -> None:
     related = [{"resourceId": "i-1", "relationshipName": "Is attached to"}]
     volume = make_volume("vol-1", 1, relationships=related)
-    path = project.write("items.json", print_history(volume))
+    path = project.write("items.json", history_export(volume))
     (item,) = list_items(Record([path], None))
     assert item["relationships"] == [related[0] | {"name": "Is attached to"}]
 
