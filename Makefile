@@ -53,7 +53,7 @@ organization: .venv/dev  ## write organization.json, the stack for every account
 rule: .venv/run  ## make a rule of your own: NAME=s3_bucket_versioning LIKE=desired_instance_type
 	@$(RUN_MODULE) scripts.make_rule "$(NAME)" "$(LIKE)"
 
-lock: .venv/uv  ## write requirements/ anew from pyproject.toml, with the newest versions
+lock: .venv/uv  ## compile requirements/ from pyproject.toml, with the newest versions
 	@for group in setup run dev sam sdk-oldest; do \
 	  $(UV) pip compile --quiet --universal --upgrade --python-version 3.13 --no-emit-index-url \
 	    --annotation-style line --custom-compile-command "make lock" \

@@ -136,7 +136,7 @@ PERIOD = """kms = boto3.client("kms")
     answer = kms.get_key_rotation_status(KeyId=keys[0]["KeyId"]).get("RotationPeriodInDays")"""
 
 
-def test_field_that_moto_lacks_is_set_for_the_rules_folder_only(
+def test_field_that_moto_lacks_is_set_for_one_folder(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for rule in ("sizes", "volumes"):

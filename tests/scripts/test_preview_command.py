@@ -52,7 +52,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Any:
     return call
 
 
-def test_each_rule_gets_a_table_its_resources_and_a_last_line(project: Project, run: Any) -> None:
+def test_each_rule_gets_a_table_and_its_resources(project: Project, run: Any) -> None:
     items = make_volume("vol-1", 9), make_volume("vol-2", 1)
     path = project.write("items.json", make_snapshot(*items))
     assert run(path) == (
@@ -180,7 +180,7 @@ def test_argument_that_cannot_be_is_an_error_of_usage(
     assert capsys.readouterr().err.endswith(f"error: {message}\n")
 
 
-def test_same_error_is_shown_once_with_its_place_in_the_rule(project: Project, run: Any) -> None:
+def test_same_error_is_shown_once_with_its_line(project: Project, run: Any) -> None:
     broken = [make_volume(f"vol-{each}", 1, configuration={"sizes": 1}) for each in range(3)]
     path = project.write("items.json", make_snapshot(*broken, make_volume("vol-9", 1)))
     code, lines = run(path, "--rule=sizes")
@@ -193,9 +193,7 @@ def test_same_error_is_shown_once_with_its_place_in_the_rule(project: Project, r
     ]
 
 
-def test_csv_has_every_result_and_no_cell_that_a_spreadsheet_would_run(
-    project: Project, run: Any
-) -> None:
+def test_csv_has_every_result_and_no_formula(project: Project, run: Any) -> None:
     items = [make_volume("=1+1", 1), make_volume("vol-2", 1, configuration={"sizes": 1})]
     path = project.root / "report.csv"
     run(project.write("items.json", make_snapshot(*items)), "--rule=sizes", "--csv", path)
@@ -209,7 +207,7 @@ def test_csv_has_every_result_and_no_cell_that_a_spreadsheet_would_run(
     ]
 
 
-def test_csv_that_cannot_be_written_is_an_error_before_the_work(project: Project, run: Any) -> None:
+def test_unwritable_csv_is_an_error_before_the_work(project: Project, run: Any) -> None:
     for path in (project.root / "missing" / "report.csv", project.root):
         with pytest.raises(OSError, match=re.escape(str(path))):
             run("no.json", "--csv", path)
@@ -252,9 +250,7 @@ def test_rule_that_an_export_cannot_answer_is_not_previewed(
     assert run(path)[0] == 0, "the other rule is previewed"
 
 
-def test_periodic_rule_is_told_what_it_calls_before_to_get_a_snapshot(
-    project: Project, run: Any
-) -> None:
+def test_unanswered_call_is_told_before_the_missing_snapshot(project: Project, run: Any) -> None:
     project.replace(
         "volumes/app.py", "    time =", f"    {CALLS['volumes']['iam:ListUsers']}\n    time ="
     )
@@ -263,9 +259,7 @@ def test_periodic_rule_is_told_what_it_calls_before_to_get_a_snapshot(
     assert run(path, "--rule=volumes") == (1, [f"volumes: not previewed: {reason}."])
 
 
-def test_item_that_the_function_refuses_is_an_error_of_that_resource(
-    project: Project, run: Any
-) -> None:
+def test_refused_item_is_an_error_of_its_resource(project: Project, run: Any) -> None:
     items = (
         make_volume("vol-1", 1),
         make_volume("vol-2", 1, configuration=None),
@@ -280,9 +274,7 @@ def test_item_that_the_function_refuses_is_an_error_of_that_resource(
     ]
 
 
-def test_type_that_no_item_has_and_the_sdk_does_not_name_is_noted(
-    project: Project, run: Any
-) -> None:
+def test_unknown_type_without_items_is_noted(project: Project, run: Any) -> None:
     path = project.write("items.json", make_snapshot(make_volume("vol-1", 1)))
     for name in ("template.yaml", "volumes/app.py"):
         text = (project.root / name).read_text()
@@ -434,9 +426,7 @@ def test_reader_that_stops_ends_the_command_without_a_traceback(
 
 
 @pytest.mark.skipif("resource_count_limit" not in RULES, reason="the rule was removed")
-def test_shipped_periodic_rule_is_previewed_as_if_every_type_were_recorded(
-    tmp_path: Path, run: Any
-) -> None:
+def test_periodic_rule_is_previewed_as_if_all_is_recorded(tmp_path: Path, run: Any) -> None:
     path = tmp_path / "snapshot.json"
     path.write_text(json.dumps(make_snapshot(make_volume("vol-1", 1))))
     code, lines = run(path, "--rule=resource_count_limit")
@@ -450,9 +440,7 @@ def test_shipped_periodic_rule_is_previewed_as_if_every_type_were_recorded(
 
 
 @pytest.mark.parametrize("rule", [rule for rule in RULES if not read_rule(rule).is_periodic])
-def test_query_of_the_document_gives_every_field_that_a_rule_needs(
-    rule: str, tmp_path: Path
-) -> None:
+def test_query_of_the_document_selects_every_needed_field(rule: str, tmp_path: Path) -> None:
     (query,) = re.findall(r"SELECT (.+?) WHERE", DOCUMENT.replace("\\\n", ""))
     assert query == SELECT, "what an error tells to select is the same"
     for path in list_sample_events(rule):

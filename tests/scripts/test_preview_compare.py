@@ -132,9 +132,7 @@ def test_each_account_and_region_is_compared_with_itself(project: Project, run: 
 
 
 @pytest.mark.parametrize("resource_id", ["=1+1", "'=1+1", "'vol", "-1", '"a", b'])
-def test_id_is_compared_as_it_was_before_it_was_made_safe(
-    resource_id: str, project: Project, run: Run
-) -> None:
+def test_id_is_compared_without_its_quote(resource_id: str, project: Project, run: Run) -> None:
     items = project.write("items.json", make_history(make_volume(resource_id, 1)))
     csv_file = project.root / "before.csv"
     run(items, "--rule=sizes", "--csv", csv_file)

@@ -36,7 +36,9 @@ def list_ids(*paths: Path) -> list[str]:
 # The forms, as AWS Config writes them
 
 
-def history_export(*items: JsonObject, time: Any = "2026-11-05T09:15:27.482000+00:00") -> JsonObject:
+def history_export(
+    *items: JsonObject, time: Any = "2026-11-05T09:15:27.482000+00:00"
+) -> JsonObject:
     return {"configurationItems": [name_as_api(item) | {CAPTURED: time} for item in items]}
 
 
@@ -328,7 +330,7 @@ def test_something_else_after_an_export_is_an_error(project: Project) -> None:
         Record([project.root / "bucket"], None)
 
 
-def test_saved_lambda_event_is_noted_with_the_command_that_runs_it(project: Project) -> None:
+def test_saved_lambda_event_is_noted_with_its_command(project: Project) -> None:
     path = project.write("event.json", wrap_in_lambda(notify(make_volume("vol-1", 1))))
     advice = f"only its configuration item is previewed (make run EVENT={path} runs the event)."
     assert list(Record([path], None).list_notes()) == [f"{path}: {advice}"]
@@ -362,7 +364,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
-def test_export_that_breaks_off_is_an_error_in_a_folder_too(content: str, project: Project) -> None:
+def test_export_that_breaks_off_is_an_error_in_folders(content: str, project: Project) -> None:
     project.write("bucket/a.json", make_snapshot())
     path = project.write("bucket/b.json", content)
     with pytest.raises(
@@ -424,7 +426,7 @@ def test_refusal_says_what_the_file_is_and_what_to_do(
     assert str(caught.value).isprintable()
 
 
-def test_folder_in_place_of_a_pipe_in_a_folder_is_noted(project: Project) -> None:
+def test_pipe_in_a_folder_is_noted(project: Project) -> None:
     project.write("bucket/a.json", make_snapshot())
     os.mkfifo(project.root / "bucket/pipe")
     (note,) = Record([project.root / "bucket"], None).list_notes()
@@ -480,7 +482,7 @@ def test_fields_that_no_item_has_are_noted(project: Project) -> None:
     assert list(Record(paths, {VOLUME}).list_notes()) == [note]
 
 
-def test_field_that_a_query_did_not_select_is_noted_with_the_fix(project: Project) -> None:
+def test_unselected_field_is_noted_with_the_fix(project: Project) -> None:
     row = select_rows(make_volume("vol-1", 1))[0]
     del row["tags"]
     path = project.write("rows.json", {"Results": [json.dumps(row)]})

@@ -110,7 +110,7 @@ CASES: dict[str, tuple[dict[str, list[JsonObject]], dict[str, int], int]] = {
 
 
 @pytest.mark.parametrize(("files", "counted", "gone"), CASES.values(), ids=CASES)
-def test_resource_counts_once_as_it_is_and_not_if_it_is_gone(
+def test_resource_counts_once_and_not_after_its_deletion(
     files: dict[str, list[JsonObject]], counted: dict[str, int], gone: int, project: Project
 ) -> None:
     paths = []
@@ -124,7 +124,7 @@ def test_resource_counts_once_as_it_is_and_not_if_it_is_gone(
         assert (found, record.gone) == (counted, gone)
 
 
-def test_snapshot_without_awss_name_has_the_time_of_its_newest_item(project: Project) -> None:
+def test_unnamed_snapshot_has_the_time_of_its_newest_item(project: Project) -> None:
     snapshot = project.write("mine.json", make_snapshot(at("08:00:00"), at("10:00:00", "vol-2")))
     others = [at("09:00:00", "vol-3"), at("10:00:00", "vol-4")]
     record = Record([snapshot, project.write("others.json", make_history(*others))], None)
@@ -139,7 +139,7 @@ def with_id(content: JsonObject, snapshot_id: str) -> JsonObject:
 
 
 @pytest.mark.parametrize("other", ["other.json", TEN])
-def test_two_snapshots_of_which_one_has_no_time_are_an_error(other: str, project: Project) -> None:
+def test_two_snapshots_one_without_a_time_are_an_error(other: str, project: Project) -> None:
     mine = project.write("mine.json", with_id(make_snapshot(at("08:00:00")), "1"))
     paths = [mine, project.write(other, with_id(make_snapshot(at("08:00:00")), "2"))]
     names = " and ".join(map(str, sorted(paths)))
@@ -358,7 +358,7 @@ def test_item_of_nobody_knows_which_resource_stops_the_preview(
     ids=["account", "Region"],
 )
 @pytest.mark.parametrize("name", [TEN, HISTORY, CHANGE])
-def test_item_of_another_account_or_region_than_its_file_is_an_error(
+def test_item_and_file_of_different_accounts_are_an_error(
     name: str, item: JsonObject, found: str, project: Project
 ) -> None:
     path = project.write(name, make_history(at("08:00:00", **GLOBAL), at("08:00:00"), item))
@@ -379,7 +379,7 @@ UNUSABLE: dict[str, tuple[str, Any, str]] = {
 
 @pytest.mark.parametrize("types", [{VOLUME}, set[str]()], ids=["kept", "only listed"])
 @pytest.mark.parametrize(("name", "value", "problem"), UNUSABLE.values(), ids=UNUSABLE)
-def test_item_without_time_or_status_stops_only_lists_of_its_type(
+def test_item_without_a_time_stops_lists_of_its_type(
     name: str, value: Any, problem: str, types: set[str], project: Project
 ) -> None:
     role = make_role("08:00:00", awsRegion="us-east-1")

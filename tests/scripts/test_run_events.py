@@ -254,7 +254,7 @@ def test_interrupt_ends_the_run_without_a_traceback(project_copy: Path) -> None:
         assert process.stderr.read() == b""
 
 
-def test_file_that_is_no_event_says_so_and_what_one_has(project: Project) -> None:
+def test_file_that_is_no_event_is_named(project: Project) -> None:
     path = project.write("sns.json", {"Type": "Notification", "Message": "{}"})
     message = (
         f"{path} is not an event of an AWS Config rule: "
