@@ -35,7 +35,8 @@ if MODE_SETTING.lower() not in ("true", "false"):
     raise ValueError(f"ASSUME_ROLE_MODE must be true or false, not {MODE_SETTING!r}.")
 ASSUME_ROLE_MODE = MODE_SETTING.lower() == "true"
 EXECUTION_ROLE_NAME = os.environ.get("EXECUTION_ROLE_NAME", "")
-# A call that is retried to its end takes at most 40 s: three tries of 9 s, 13 s of waits between.
+# A call that is retried to its end takes at most 40 s: three tries of 9 s, and between them 3 s, or
+# 13 s if AWS asks for longer waits.
 RETRIES = {"mode": "standard", "total_max_attempts": 3}
 CLIENT_CONFIG = Config(connect_timeout=2, read_timeout=7, retries=RETRIES)
 LOGGER = logging.getLogger(__name__)

@@ -33,12 +33,14 @@ if MODE_SETTING.lower() not in ("true", "false"):
     raise ValueError(f"ASSUME_ROLE_MODE must be true or false, not {MODE_SETTING!r}.")
 ASSUME_ROLE_MODE = MODE_SETTING.lower() == "true"
 EXECUTION_ROLE_NAME = os.environ.get("EXECUTION_ROLE_NAME", "")
-# A call that is retried to its end takes at most 40 s: three tries of 9 s, 13 s of waits between.
+# A call that is retried to its end takes at most 40 s: three tries of 9 s, and between them 3 s, or
+# 13 s if AWS asks for longer waits.
 RETRIES = {"mode": "standard", "total_max_attempts": 3}
 CLIENT_CONFIG = Config(connect_timeout=2, read_timeout=7, retries=RETRIES)
 LOGGER = logging.getLogger(__name__)
 logging.getLogger("botocore").setLevel(logging.WARNING)  # its debug log shows result tokens
 DEFAULT_RESOURCE_TYPE = "AWS::::Account"
+# Those that a recorder includes or leaves out by includeGlobalResourceTypes.
 GLOBAL_RESOURCE_TYPES = ("AWS::IAM::User", "AWS::IAM::Group", "AWS::IAM::Role", "AWS::IAM::Policy")
 
 # ----- Shared: the same text in every rule that has the function -----
@@ -183,7 +185,10 @@ def shorten_annotation(evaluation: JsonObject) -> JsonObject:
 def count_resource_types(
     applicable_resource_type: str, next_token: str, count: int, client: Any, max_count: int
 ) -> int:
-    """Return `count` and what is listed from `next_token` on, until that passes `max_count`."""
+    """Return `count` plus the resources listed from `next_token` on (the guide's name).
+
+    Stops as soon as the sum is over `max_count` (API: ListDiscoveredResources).
+    """
     request = {"resourceType": applicable_resource_type}
     while True:
         if next_token:

@@ -4,6 +4,7 @@ A check yields a sentence for each problem, with the file and what to do about i
 write a function like those below and name it in CHECKS_OF_ALL_RULES or CHECKS_OF_ONE_RULE.
 """
 
+import argparse
 import ast
 import json
 import os
@@ -20,10 +21,10 @@ from typing import Any
 import botocore.session
 import yaml
 
+from scripts.check_results import run_samples
 from scripts.command_line import run_command
+from scripts.events import list_sample_events, load_event
 from scripts.local_aws import clean_environment
-from scripts.sample_events import list_sample_events, load_event
-from scripts.sample_results import run_samples
 from scripts.template import (
     ROOT,
     ConfigRule,
@@ -501,8 +502,10 @@ CHECKS_OF_ONE_RULE: tuple[Callable[[str], Iterable[str]], ...] = (
 )
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Print every problem; return the exit code."""
+    command = argparse.ArgumentParser(prog="python -m scripts.check", description=__doc__)
+    command.parse_args(arguments)
     clean_environment()
     problems = [each.replace(f"{ROOT}{os.sep}", "") for each in find_problems()]
     for problem in problems:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from unittest import mock
 
-from scripts.formatting import format_result
+from scripts.output import format_result
 from scripts.template import ROOT, JsonObject
 
 RESULTS_SHOWN = 10  # results of one event

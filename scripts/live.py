@@ -19,9 +19,9 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from scripts.command_line import run_command
-from scripts.formatting import count
+from scripts.events import choose_events, find_region, parse_arguments
 from scripts.invocation import Outcome, invoke, load_rule, print_outcome
-from scripts.sample_events import choose_events, find_region, parse_arguments
+from scripts.output import count
 from scripts.template import JsonObject
 
 NOT_SHOWN = (
@@ -73,10 +73,13 @@ class Calls:
 
 def find_caller() -> Caller:
     """Return whose credentials these are; ValueError if there are none, or no Region."""
+    named = {os.environ.get("AWS_REGION"), os.environ.get("AWS_DEFAULT_REGION")} - {None, ""}
+    if len(named) > 1:
+        raise ValueError("AWS_REGION and AWS_DEFAULT_REGION differ: SAM CLI reads only the second.")
     try:
-        session = boto3.Session(region_name=os.environ.get("AWS_REGION") or None)
+        session = boto3.Session(region_name=named.pop() if named else None)
         if not session.region_name:
-            raise ValueError("LIVE=1 needs a Region: set AWS_REGION, or one in your profile.")
+            raise ValueError("LIVE=1 needs a Region: set AWS_DEFAULT_REGION, or one in a profile.")
         identity = session.client("sts").get_caller_identity()
     except (BotoCoreError, ClientError) as ex:
         reason = str(ex).rstrip(".")

@@ -35,9 +35,9 @@ from moto.config.responses import ConfigResponse
 from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
 from moto.utilities.utils import get_partition
 
+from scripts.events import DEFAULT_REGION, find_region
 from scripts.invocation import Outcome, invoke, load_rule
-from scripts.recorded_items import CAPTURED, read_recorded_items
-from scripts.sample_events import DEFAULT_REGION, find_region
+from scripts.sample_items import CAPTURED, read_recorded_items
 from scripts.template import JsonObject
 
 ACCOUNTS = ("123456789012", "111122223333")  # those of the samples

@@ -1,5 +1,6 @@
 """Write organization.json: template.yaml as plain CloudFormation with the code inside."""
 
+import argparse
 import json
 from copy import deepcopy
 
@@ -35,8 +36,10 @@ def translate() -> JsonObject:
     return translated
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Write the file; ValueError if CloudFormation would refuse it."""
+    command = argparse.ArgumentParser(prog="python -m scripts.organization", description=__doc__)
+    command.parse_args(arguments)
     text = json.dumps(translate(), separators=(",", ":"))
     (ROOT / "organization.json").write_text(text)
     print(f"Wrote organization.json: {len(text):,} bytes.")

@@ -4,10 +4,10 @@ from collections import Counter
 from itertools import groupby
 
 from scripts.command_line import run_command
-from scripts.formatting import count
+from scripts.events import choose_events, find_region, parse_arguments
 from scripts.invocation import print_outcome
 from scripts.local_aws import clean_environment, run_rule, start_local_aws
-from scripts.sample_events import choose_events, find_region, parse_arguments
+from scripts.output import count
 
 
 def main(arguments: list[str] | None = None) -> int:

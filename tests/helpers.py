@@ -1,4 +1,4 @@
-"""What the tests share: the rules as Lambda loads them, events, and AWS as moto answers for it."""
+"""What the tests share: rules as Lambda loads them, events, and AWS with canned answers."""
 
 import json
 import os
@@ -15,9 +15,9 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from moto.iam.models import get_account_id_from
 
+from scripts.events import list_sample_events, load_event
 from scripts.invocation import load_rule
 from scripts.local_aws import LocalAws, build_response, get_body
-from scripts.sample_events import list_sample_events, load_event
 from scripts.template import ROOT, JsonObject, list_rules
 
 RULES = list_rules()

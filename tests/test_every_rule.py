@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ParamValidationError
 
-from scripts.sample_events import list_sample_events
+from scripts.events import list_sample_events
 from scripts.template import ROOT, JsonObject, get_name, read_rule
 from tests.helpers import ABSENT, RULES, FakeAws, every_rule, load, read_event, read_sample
 

@@ -16,7 +16,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from scripts.sample_events import list_sample_events
+from scripts.events import list_sample_events
 from scripts.template import ROOT, get_name, load_template
 from tests.helpers import RULES, SAM_PYTHON, FakeAws, load, needs_sam, read_event
 
@@ -91,6 +91,8 @@ def test_built_function_answers_as_in_make_run(
     rule: str, aws: FakeAws, built: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aws.prepare_rule(rule)
+    if aws.answers:
+        pytest.skip(f"events/{rule}/state.py has ANSWERS, which moto's server does not know")
     name = f"{get_name(rule)}Function"
     template = load_template()
     function = template["Globals"]["Function"] | template["Resources"][name]["Properties"]
@@ -98,8 +100,6 @@ def test_built_function_answers_as_in_make_run(
     server.start()
     host, port = server.get_host_and_port()
     process, address = start_emulator(built / name, function["Handler"], f"http://{host}:{port}")
-    if aws.answers:
-        pytest.skip(f"events/{rule}/state.py has ANSWERS, which moto's server does not know")
     # What a state.py registers on its session reaches no other process: here it counts nowhere.
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", aws.make_session(aws.region))
     try:

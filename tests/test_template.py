@@ -9,8 +9,8 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.core import set_initial_no_auth_action_count
 
+from scripts.events import list_sample_events
 from scripts.organization import translate
-from scripts.sample_events import list_sample_events
 from scripts.template import JsonObject, accepts, get_name, load_template, read_rule
 from tests.helpers import FakeAws, every_rule, load, read_event
 

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from scripts.command_line import run_command, split_paths
+from scripts.events import choose_rules
 from scripts.local_aws import clean_environment
 from scripts.preview.compare import DEPLOYED, Comparison
 from scripts.preview.csv_file import write_csv
@@ -11,7 +12,6 @@ from scripts.preview.evaluation import Preview, Row, preview
 from scripts.preview.forms import FORMS
 from scripts.preview.record import Record
 from scripts.preview.report import print_differences, print_preview
-from scripts.sample_events import choose_rules
 from scripts.template import ConfigRule, parse_parameters, read_rule
 
 BEFORE = f"a file that --csv wrote, or with --rule {DEPLOYED}"

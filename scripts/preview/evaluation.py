@@ -15,11 +15,11 @@ from botocore.config import Config
 from botocore.exceptions import UnknownRegionError
 from tqdm import tqdm
 
+from scripts.events import DEFAULT_REGION
 from scripts.invocation import Outcome
 from scripts.local_aws import ACCOUNTS, LocalAws, run_rule, start_local_aws
 from scripts.preview.items import format_time, parse_time
 from scripts.preview.record import Record, show
-from scripts.sample_events import DEFAULT_REGION
 from scripts.template import ConfigRule, JsonObject
 
 RECORDER = {"config:DescribeConfigurationRecorders", "config:DescribeConfigurationRecorderStatus"}

@@ -14,7 +14,7 @@ from typing import Any
 import ijson
 
 from scripts.preview.files import NotExportError, read_chunks
-from scripts.recorded_items import CAPTURED
+from scripts.sample_items import CAPTURED
 from scripts.template import JsonObject
 
 FORMS = (

@@ -5,16 +5,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from scripts.preview.forms import parse
-from scripts.recorded_items import CAPTURED
+from scripts.sample_items import API_NAMES, CAPTURED
 from scripts.template import JsonObject
 
-EVENT_NAMES = {
-    "accountId": "awsAccountId",
-    "arn": "ARN",
-    "configurationItemMD5Hash": "configurationStateMd5Hash",
-    "version": "configurationItemVersion",
-}
-API_NAMES = {event_name: api_name for api_name, event_name in EVENT_NAMES.items()}
+EVENT_NAMES = {api_name: event_name for event_name, api_name in API_NAMES.items()}
 STATUS = "configurationItemStatus"
 IDENTITY = ("awsAccountId", "awsRegion", "resourceType", "resourceId")
 NEEDED = (*IDENTITY, STATUS, CAPTURED, "configuration")

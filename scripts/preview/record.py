@@ -14,7 +14,6 @@ from tqdm import tqdm
 from scripts.preview.files import NotExportError, find_files, is_regular
 from scripts.preview.forms import Export, read_exports
 from scripts.preview.items import (
-    API_NAMES,
     IDENTITY,
     NEEDED,
     OPTIONAL,
@@ -26,7 +25,7 @@ from scripts.preview.items import (
     parse_time,
     to_event_form,
 )
-from scripts.recorded_items import CAPTURED
+from scripts.sample_items import API_NAMES, CAPTURED
 from scripts.template import JsonObject
 
 NAMES_SHOWN = 3

@@ -2,8 +2,8 @@
 
 from collections import Counter, defaultdict
 
-from scripts.formatting import count, format_result, format_table
 from scripts.local_aws import COMPLIANCE_TYPES
+from scripts.output import count, format_result, format_table
 from scripts.preview.compare import Comparison
 from scripts.preview.evaluation import Preview, Row
 from scripts.template import ConfigRule

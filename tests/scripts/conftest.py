@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import check, invocation, make_rule, sample_events, sample_results, template
+from scripts import check, check_results, events, invocation, make_rule, template
 from tests.scripts.helpers import Project
 
 SMALL_PROJECT = Path(__file__).parent / "small_project"
@@ -18,7 +18,7 @@ def work_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], Projec
     """Return a function that puts a folder in place of the repository."""
 
     def put(root: Path) -> Project:
-        for module in (template, invocation, sample_events, sample_results, make_rule, check):
+        for module in (template, invocation, events, check_results, make_rule, check):
             monkeypatch.setattr(module, "ROOT", root)
         template.load_template.cache_clear()
         return Project(root)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.preview.items import API_NAMES
 from scripts.preview.record import Record
+from scripts.sample_items import API_NAMES
 from scripts.template import JsonObject
 from tests.helpers import ABSENT
 

@@ -20,7 +20,7 @@ def find_problems(project: Project) -> list[str]:
 def test_project_without_a_problem_passes(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert check.main() == 0
+    assert check.main([]) == 0
     assert capsys.readouterr().out == "Nothing to correct in sizes, volumes.\n"
 
 
@@ -31,7 +31,7 @@ def test_all_problems_are_told_at_once(
     project.replace("events/sizes/large.json", "TESTMODE", "real")
     project.replace("volumes/app.py", "def lambda_handler(", "def lambda_handler(:")
     project.replace("README.md", "`3`", "`4`")
-    assert check.main() == 1
+    assert check.main([]) == 1
     assert capsys.readouterr().out.splitlines() == [
         "volumes/app.py, line 28: invalid syntax: correct it.",
         "README.md: correct the rows of ['Limit'] to what template.yaml says of them.",

@@ -42,7 +42,8 @@ def settings() -> Iterator[dict[str, str]]:
         client.put_configuration_recorder(ConfigurationRecorder=recorder)
         client.put_delivery_channel(DeliveryChannel={"name": "default", "s3BucketName": "history"})
         client.start_configuration_recorder(ConfigurationRecorderName="default")
-        yield keys | {"AWS_REGION": REGION, "AWS_ENDPOINT_URL": f"http://{host}:{port}"}
+        regions = {"AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION}
+        yield keys | regions | {"AWS_ENDPOINT_URL": f"http://{host}:{port}"}
     server.stop()
 
 
@@ -57,7 +58,7 @@ def test_sample_events_run_in_the_callers_account(
         folder = project_copy / "events" / rule
         (folder / "state.py").write_text("raise AssertionError('state.py was run')")
         (folder / "configuration_items.json").write_text("{")
-    done = run_live(project_copy, **settings)
+    done = run_live(project_copy, "", **settings)  # as make passes EVENT when nobody gives it
     assert done.stderr == ""
     assert done.returncode == 0
     assert done.stdout.splitlines() == [
@@ -95,9 +96,8 @@ def test_sample_events_run_in_the_callers_account(
 def test_recorder_that_is_off_is_an_error_and_not_shown(
     project_copy: Path, settings: dict[str, str]
 ) -> None:
-    done = run_live(
-        project_copy, "--rule=resource_count_limit", **settings | {"AWS_REGION": "sa-east-1"}
-    )
+    elsewhere = dict.fromkeys(("AWS_REGION", "AWS_DEFAULT_REGION"), "sa-east-1")
+    done = run_live(project_copy, "--rule=resource_count_limit", **settings | elsewhere)
     assert done.returncode == 1
     assert "not recording AWS::EC2::Instance: start the recorder." in done.stdout
     assert "2 events: 0 compliant, 0 non-compliant, 0 not applicable, 2 errors" in done.stdout
@@ -169,19 +169,21 @@ def test_oversized_event_of_the_callers_own_is_run(
 @pytest.mark.parametrize(
     ("missing", "changes", "message"),
     [
-        ("AWS_REGION", {}, "LIVE=1 needs a Region: set AWS_REGION, or one in your profile."),
+        ("AWS_DEFAULT_REGION", {}, "LIVE=1 needs a Region: set AWS_DEFAULT_REGION, or one in a"),
+        ("", {"AWS_REGION": "us-west-2"}, "AWS_REGION and AWS_DEFAULT_REGION differ: SAM CLI"),
         ("AWS_ACCESS_KEY_ID", {}, "LIVE=1 needs credentials (set AWS_PROFILE): Unable to locate"),
         ("", {"AWS_PROFILE": "nobody"}, "The config profile (nobody) could not be found."),
         ("", {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, "Could not connect to the endpoint URL"),
     ],
-    ids=["no Region", "no credentials", "an unknown profile", "no connection"],
+    ids=["no Region", "two Regions", "no credentials", "an unknown profile", "no connection"],
 )
 def test_what_the_caller_lacks_is_one_sentence(
     missing: str, changes: dict[str, str], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
-    given = {"AWS_REGION": REGION, "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+    given = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+    given |= {"AWS_DEFAULT_REGION": REGION}
     given |= changes | {"AWS_EC2_METADATA_DISABLED": "true", "AWS_MAX_ATTEMPTS": "1"}
     given.pop(missing, None)
     if missing == "AWS_ACCESS_KEY_ID":

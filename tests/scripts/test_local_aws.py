@@ -7,9 +7,9 @@ from typing import Any
 import boto3
 import pytest
 
+from scripts.events import find_region
 from scripts.local_aws import run_rule, start_local_aws
 from scripts.run_events import main
-from scripts.sample_events import find_region
 from scripts.template import JsonObject
 from tests.scripts.helpers import Project, make_volume
 

@@ -44,7 +44,7 @@ def test_written_file_is_accepted_by_the_linter_for_all_regions(
     monkeypatch.setattr(organization, "ROOT", project_copy)
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.setenv(name, "cn-north-1")  # of no effect
-    organization.main()
+    organization.main([])
     printed = capsys.readouterr().out
     assert re.match(r"Wrote organization\.json: [0-9,]+ bytes\.\n", printed)
     assert json.loads((project_copy / "organization.json").read_text()) == TRANSLATED
@@ -59,7 +59,7 @@ def write(size: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(organization, "ROOT", folder)
     with (folder / RULES[0] / "app.py").open("a") as file:
         file.write("#" * size)
-    organization.main()
+    organization.main([])
 
 
 def test_file_too_large_for_a_template_body_says_so(

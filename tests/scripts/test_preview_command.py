@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from scripts.command_line import split_paths
+from scripts.events import list_sample_events
 from scripts.local_aws import run_rule, start_local_aws
 from scripts.preview import __main__ as preview
 from scripts.preview.evaluation import build_events
 from scripts.preview.evaluation import preview as preview_rule
 from scripts.preview.items import SELECT
 from scripts.preview.record import Record
-from scripts.sample_events import list_sample_events
 from scripts.template import ROOT, JsonObject, load_template, read_rule
 from tests.helpers import RULES, read_event
 from tests.scripts.helpers import (

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from scripts.preview.record import Record
-from scripts.recorded_items import CAPTURED
+from scripts.sample_items import CAPTURED
 from scripts.template import JsonObject
 from tests.helpers import ABSENT
 from tests.scripts.helpers import (

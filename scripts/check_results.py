@@ -4,10 +4,10 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from scripts.events import find_item, find_region
 from scripts.invocation import Outcome
 from scripts.local_aws import LocalAws, run_rule, start_local_aws
-from scripts.recorded_items import CAPTURED, parse_time
-from scripts.sample_events import find_item, find_region
+from scripts.sample_items import CAPTURED, parse_time
 from scripts.template import ROOT, JsonObject
 
 CREATED = "notificationCreationTime"

@@ -29,5 +29,5 @@ def format_result(result: str, *details: str) -> str:
 def format_table(results: dict[tuple[str, str], Counter[str]]) -> Iterable[str]:
     """Yield the lines of a table: how many results of each kind there are by account and Region."""
     yield ROW.format(*HEADER)
-    for place, found in sorted(results.items()):
-        yield ROW.format(*place, *(found[name] for name in COLOURS))
+    for account_region, found in sorted(results.items()):
+        yield ROW.format(*account_region, *(found[name] for name in COLOURS))

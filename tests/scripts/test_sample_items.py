@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scripts.recorded_items import read_recorded_items
+from scripts.sample_items import read_recorded_items
 from scripts.template import JsonObject
 from tests.scripts.helpers import make_volume, name_as_api
 

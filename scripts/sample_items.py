@@ -6,7 +6,7 @@ from typing import Any
 
 from botocore.utils import parse_timestamp
 
-from scripts.sample_events import RECORDED_ITEMS_FILE, read_json
+from scripts.events import RECORDED_ITEMS_FILE, read_json
 from scripts.template import JsonObject
 
 CAPTURED = "configurationItemCaptureTime"

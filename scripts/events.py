@@ -42,6 +42,7 @@ def parse_arguments(
         choose_rules(chosen.rule)
     except ValueError as ex:
         parser.error(str(ex))
+    chosen.events = [path for text in chosen.events for path in split_paths(text)]
     return chosen
 
 
@@ -52,10 +53,9 @@ def choose_rules(rule: str | None) -> list[str]:
     return [rule] if rule else list_rules()
 
 
-def choose_events(texts: list[str], rule: str | None) -> list[tuple[str, Path, JsonObject]]:
+def choose_events(paths: list[Path], rule: str | None) -> list[tuple[str, Path, JsonObject]]:
     """Return rule, file and event of these files, or of the rule's sample events, or of all."""
     rules = choose_rules(rule)
-    paths = [path for text in texts for path in split_paths(text)]
     paths = paths or [path for name in rules for path in list_sample_events(name)]
     if not paths:
         raise ValueError(f"There is no event in events/ for {' or '.join(rules)}.")
