@@ -108,11 +108,7 @@ class LocalAws:
         """Raise a RuntimeError if moto would answer a call of AWS Config with nothing."""
         if self.is_preparing or not call.startswith("config:") or ANSWERED.fullmatch(call):
             return
-        operation = call.partition(":")[2]
-        raise RuntimeError(
-            f'AWS Config has no answer to {operation} here: give one to "{call}" in ANSWERS of the '
-            "state.py beside the event (docs/new-rule.md)."
-        )
+        raise RuntimeError(f"AWS Config has no answer to {name_answer(call)}")
 
     def list_ids(self, resource_type: str) -> list[str]:
         """Return the ids of the recorded resources of a type."""
@@ -182,6 +178,14 @@ class LocalAws:
         return self.modules[rule, self.region]
 
 
+def name_answer(call: str) -> str:
+    """Return the end of a sentence: what has no answer, and where to give one."""
+    return (
+        f'{call.partition(":")[2]} here: give one to "{call}" in ANSWERS of the state.py beside '
+        "the event (docs/new-rule.md)."
+    )
+
+
 @contextmanager
 def start_local_aws(aws: LocalAws | None = None) -> Iterator[LocalAws]:
     """Let moto answer all calls until the block ends, for AWS Config from what is recorded.
@@ -200,7 +204,10 @@ def start_local_aws(aws: LocalAws | None = None) -> Iterator[LocalAws]:
             response = build_response(request, local.answers[call])
         elif response is None:
             local.check_answered(call)
-            response = call_moto(stubber, event_name, request, **more)
+            try:
+                response = call_moto(stubber, event_name, request, **more)
+            except NotImplementedError as ex:
+                raise NotImplementedError(f"moto has no answer to {name_answer(call)}") from ex
         if response is None:  # no call leaves this machine
             raise RuntimeError(f"moto has no answer to {request.method} {request.url}.")
         return response

@@ -36,7 +36,10 @@ def _no_call_leaves_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def send_to_this_machine(session: URLLib3Session, request: Any) -> Any:
         if urlsplit(request.url).hostname not in ("127.0.0.1", "localhost"):
-            raise AssertionError(f"No call may leave this machine: {request.method} {request.url}")
+            raise AssertionError(
+                f"No call may leave this machine: {request.method} {request.url}. Take the fixture "
+                "aws in the test, or mock_aws."
+            )
         return send(session, request)
 
     monkeypatch.setattr(URLLib3Session, "send", send_to_this_machine)

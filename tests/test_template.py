@@ -200,12 +200,13 @@ def test_role_permits_what_the_samples_need_and_no_more(rule: str, aws: FakeAws)
             denied = aws.requests[-1].action
         function = f"{get_name(rule)}Function"
         assert not denied, f"{IN} add {denied} to Policies of {function}: {path.name} needs it."
+    own = f"Policies of {get_name(rule)}Function"
     called = {call.action for call in aws.requests}
     # moto does not enforce policies where a state.py answers in its place.
-    missing = (called & aws.answers.keys()) - set(actions)
-    assert not missing, f"{IN} add {missing} to Policies of {get_name(rule)}Function."
-    unused = {action for action in set(actions) - called if is_call(action)}
-    assert not unused, f"template.yaml permits {unused}, which no event in events/{rule}/ needs."
+    missing = sorted((called & aws.answers.keys()) - set(actions))
+    assert not missing, f"{IN} add {', '.join(missing)} to {own}: its events need it."
+    unused = sorted(action for action in set(actions) - called if is_call(action))
+    assert not unused, f"{IN} remove {', '.join(unused)} from {own}: no event of it needs it."
 
 
 def is_call(action: str) -> bool:

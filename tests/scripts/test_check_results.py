@@ -89,6 +89,23 @@ def test_earlier_result_that_no_event_reports_again_is_found(project: Project) -
     ]
 
 
+def test_event_that_fails_leaves_earlier_results_out(project: Project) -> None:
+    project.write(STATE, EARLIER.replace("{}", "vol-gone"))
+    project.replace("volumes/app.py", 'event["accountId"]', 'event["account"]')
+    problems = find_problems(project)
+    assert problems
+    assert not any("earlier result" in problem for problem in problems)
+
+
+def test_time_that_changes_by_itself_is_found_once(project: Project) -> None:
+    project.replace(
+        APP, 'time = item["configurationItemCaptureTime"]', "time = __import__('time').time()"
+    )
+    problems = find_problems(project)
+    assert problems
+    assert all("OrderingTimestamp" in problem for problem in problems)
+
+
 def test_earlier_result_that_an_event_reports_again_is_right(project: Project) -> None:
     project.write("events/sizes/state.py", EARLIER.replace("{}", "vol-1"))
     assert find_problems(project) == []

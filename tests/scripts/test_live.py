@@ -18,6 +18,10 @@ from tests.helpers import RULES, run_module
 pytestmark = pytest.mark.skipif(
     not {"desired_instance_type", "resource_count_limit"} <= {*RULES}, reason="a rule was removed"
 )
+NOT_SHOWN = (
+    "Not shown: what the function's own role may do, whether AWS Config may invoke the function, "
+    "and whether its events arrive."
+)
 ACCOUNT, REGION = "111122223333", "eu-west-1"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/auditor"
 
@@ -51,46 +55,60 @@ def run_live(folder: Path, *arguments: object, **settings: str) -> subprocess.Co
     return run_module(folder, "scripts.live", *map(str, arguments), **settings)
 
 
+CHANGES = [
+    "desired_instance_type/compliant      COMPLIANT       i-0a11ce0000000001a  PutEvaluations",
+    "    Instance type t3.micro matches the desired types: t3.micro,t3.small.",
+    "desired_instance_type/deleted        NOT_APPLICABLE  i-0dead0000000003de  PutEvaluations",
+    "    Not evaluated: the resource's status is ResourceDeleted.",
+    "desired_instance_type/left_scope     NOT_APPLICABLE  i-01ef7000000000004  PutEvaluations",
+    "    Not evaluated: the resource is no longer in the rule's scope.",
+    "desired_instance_type/non_compliant  NON_COMPLIANT   i-0b0b000000000002b  PutEvaluations",
+    "    Instance type m5.2xlarge does not match the desired types: t3.*.",
+    "desired_instance_type/oversized      left out: only the sample has the resource whose history "
+    "it asks for",
+    "",
+    "4 events: 1 compliant, 1 non-compliant, 2 not applicable, 0 errors",
+    f"Shown: arn:aws:sts::{ACCOUNT}:assumed-role/auditor/me in {REGION}",
+    "       AWS answers config:PutEvaluations",
+    "       AWS Config has written nothing: the result token is TESTMODE",
+    NOT_SHOWN,
+]
+ASKED = "DescribeConfigurationRecorderStatus, DescribeConfigurationRecorders"
+COUNTS = [
+    f"resource_count_limit/over_limit    COMPLIANT       {ACCOUNT}  {ASKED}, "
+    "ListDiscoveredResources, PutEvaluations",
+    "    Resources of type AWS::EC2::Instance found: 0; at most 2 allowed.",
+    f"resource_count_limit/within_limit  COMPLIANT       {ACCOUNT}  {ASKED}, "
+    "ListDiscoveredResources, PutEvaluations",
+    "    Resources of type AWS::EC2::Instance found: 0; at most 50 allowed.",
+    "",
+    "2 events: 2 compliant, 0 non-compliant, 0 not applicable, 0 errors",
+    f"Shown: arn:aws:sts::{ACCOUNT}:assumed-role/auditor/me in {REGION}",
+    "       AWS answers config:DescribeConfigurationRecorderStatus, "
+    "config:DescribeConfigurationRecorders, config:ListDiscoveredResources, "
+    "config:PutEvaluations",
+    "       AWS Config records what the periodic rules count",
+    "       AWS Config has written nothing: the result token is TESTMODE",
+    NOT_SHOWN,
+]
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [("desired_instance_type", CHANGES), ("resource_count_limit", COUNTS)],
+    ids=["change-triggered", "periodic"],
+)
 def test_sample_events_run_in_the_callers_account(
-    project_copy: Path, settings: dict[str, str]
+    rule: str, expected: list[str], project_copy: Path, settings: dict[str, str]
 ) -> None:
-    for rule in ("desired_instance_type", "resource_count_limit"):
-        folder = project_copy / "events" / rule
-        (folder / "state.py").write_text("raise AssertionError('state.py was run')")
-        (folder / "configuration_items.json").write_text("{")
-    done = run_live(project_copy, "", **settings)  # as make passes EVENT when nobody gives it
+    folder = project_copy / "events" / rule
+    (folder / "state.py").write_text("raise AssertionError('state.py was run')")
+    (folder / "configuration_items.json").write_text("{")
+    # "" is what make passes for EVENT when nobody gives it.
+    done = run_live(project_copy, "", "--rule", rule, **settings)
     assert done.stderr == ""
     assert done.returncode == 0
-    assert done.stdout.splitlines() == [
-        "desired_instance_type/compliant      COMPLIANT       i-0a11ce0000000001a  PutEvaluations",
-        "    Instance type t3.micro matches the desired types: t3.micro,t3.small.",
-        "desired_instance_type/deleted        NOT_APPLICABLE  i-0dead0000000003de  PutEvaluations",
-        "    Not evaluated: the resource's status is ResourceDeleted.",
-        "desired_instance_type/left_scope     NOT_APPLICABLE  i-01ef7000000000004  PutEvaluations",
-        "    Not evaluated: the resource is no longer in the rule's scope.",
-        "desired_instance_type/non_compliant  NON_COMPLIANT   i-0b0b000000000002b  PutEvaluations",
-        "    Instance type m5.2xlarge does not match the desired types: t3.*.",
-        "desired_instance_type/oversized      left out: only the sample has the resource whose "
-        "history it asks for",
-        f"resource_count_limit/over_limit      COMPLIANT       {ACCOUNT}  "
-        "DescribeConfigurationRecorderStatus, DescribeConfigurationRecorders, "
-        "ListDiscoveredResources, PutEvaluations",
-        "    Resources of type AWS::EC2::Instance found: 0; at most 2 allowed.",
-        f"resource_count_limit/within_limit    COMPLIANT       {ACCOUNT}  "
-        "DescribeConfigurationRecorderStatus, DescribeConfigurationRecorders, "
-        "ListDiscoveredResources, PutEvaluations",
-        "    Resources of type AWS::EC2::Instance found: 0; at most 50 allowed.",
-        "",
-        "6 events: 3 compliant, 1 non-compliant, 2 not applicable, 0 errors",
-        f"Shown: arn:aws:sts::{ACCOUNT}:assumed-role/auditor/me in {REGION}",
-        "       AWS answers config:DescribeConfigurationRecorderStatus, "
-        "config:DescribeConfigurationRecorders, config:ListDiscoveredResources, "
-        "config:PutEvaluations",
-        "       AWS Config records what the periodic rules count",
-        "       AWS Config has written nothing: the result token is TESTMODE",
-        "Not shown: what the function's own role may do, whether AWS Config may invoke the "
-        "function, and whether its events arrive.",
-    ]
+    assert done.stdout.splitlines() == expected
 
 
 def test_recorder_that_is_off_is_an_error_and_not_shown(

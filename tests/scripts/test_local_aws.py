@@ -70,6 +70,15 @@ ANSWERS = {
     assert "CustomKeyStoreNotFoundException" in run_sizes(project, stores)
 
 
+def test_call_that_moto_does_not_have_names_the_fix(project: Project) -> None:
+    error = run_sizes(project, "boto3.client('kms').describe_custom_key_stores(); answer = 0")
+    assert error == (
+        "NotImplementedError: moto has no answer to DescribeCustomKeyStores here: give one to "
+        '"kms:DescribeCustomKeyStores" in ANSWERS of the state.py beside the event '
+        "(docs/new-rule.md)."
+    )
+
+
 def test_answers_of_a_state_reach_no_other_rule(project: Project) -> None:
     project.write("events/sizes/state.py", 'ANSWERS = {"config:SelectResourceConfig": {}}')
     with start_local_aws() as aws:
