@@ -253,6 +253,31 @@ def get_properties(name: str) -> JsonObject:
     return properties
 
 
+def check_blanks(_rules: list[str]) -> Iterator[str]:
+    """Ask for patterns that refuse a blank: SAM CLI ends a value at the first one."""
+    for name, parameter in load_template()["Parameters"].items():
+        default = parameter.get("Default", "")
+        values = ("a b", "1 2", f"{default} {default}")
+        if parameter.get("Type") == "String" and any(accepts(parameter, each) for each in values):
+            yield (
+                f"template.yaml: {name} accepts a value with a blank, where SAM CLI would cut it: "
+                "give it an AllowedPattern without one."
+            )
+
+
+def check_unused(_rules: list[str]) -> Iterator[str]:
+    """Ask for parameters and conditions that something uses."""
+    template = load_template()
+    names = ("Conditions", "Globals", "Resources", "Outputs")
+    text = json.dumps([template.get(name) for name in names])
+    for name in template["Parameters"]:
+        if f'{{"Ref": "{name}"}}' not in text and f"${{{name}}}" not in text:
+            yield f"template.yaml: nothing uses the parameter {name}: use it, or remove it."
+    for name in template.get("Conditions", {}):
+        if f'["{name}", ' not in text and f'"Condition": "{name}"' not in text:
+            yield f"template.yaml: nothing uses the condition {name}: use it, or remove it."
+
+
 def check_descriptions(rules: list[str]) -> Iterator[str]:
     """Ask for descriptions that tell one rule from another."""
     for rule, other in combinations(rules, 2):
@@ -420,8 +445,9 @@ def check_event(
     required = rule.parameters.keys() - rule.optional
     if not required <= parameters.keys() <= required | rule.optional:
         yield (
-            f"ruleParameters must have {sorted(required)}, and may have {sorted(rule.optional)}: "
-            "the InputParameters of template.yaml."
+            f"ruleParameters must have {', '.join(sorted(required)) or 'nothing'}, and may have "
+            f"{', '.join(sorted(rule.optional)) or 'nothing'} besides: the InputParameters of "
+            "template.yaml."
         )
     item = invoking_event.get("configurationItem") or invoking_event.get("configurationItemSummary")
     types = rule.resource_types
@@ -468,7 +494,7 @@ def check_evaluations(rule: str, evaluations: list[JsonObject]) -> Iterator[str]
     if not read_rule(rule).is_periodic:
         expected.add("NOT_APPLICABLE")
     for missing in sorted(expected - {each["ComplianceType"] for each in evaluations}):
-        yield f"events/{rule}/ has no event that is {missing}: add one."
+        yield f"events/{rule}/ has no event that is {missing}: add one, or correct {rule}/app.py."
     if not all(each.get("Annotation") for each in evaluations):
         yield f"{rule}/app.py reports without an annotation: say why in a sentence."
     for unknown in find_unknown_types(each["ComplianceResourceType"] for each in evaluations):
@@ -487,6 +513,8 @@ CHECKS_OF_ALL_RULES: tuple[Callable[[list[str]], Iterable[str]], ...] = (
     check_defaults,
     check_version,
     check_readme_links,
+    check_blanks,
+    check_unused,
     check_readme_parameters,
 )
 CHECKS_OF_ONE_RULE: tuple[Callable[[str], Iterable[str]], ...] = (

@@ -31,10 +31,9 @@ def run_samples(rule: str, events: dict[Path, JsonObject]) -> tuple[dict[Path, O
             for path, event in events_there.items():
                 aws.modules.clear()
                 outcomes[path] = run_rule(rule, event, aws)
-                untimely = list(check_times(rule, path, event, outcomes[path], aws))
-                problems += untimely
-                if not untimely:
+                if is_timely(event, outcomes[path], aws):
                     timely[path] = event
+            problems += check_times(rule, [path for path in events_there if path not in timely])
             problems += check_earlier_results(rule, [outcomes[path] for path in events_there], aws)
             problems += check_one_module(rule, timely, outcomes, aws)
     return outcomes, problems
@@ -71,22 +70,26 @@ def check_one_module(
             )
 
 
-def check_times(
-    rule: str, path: Path, event: JsonObject, outcome: Outcome, aws: LocalAws
-) -> Iterator[str]:
+def check_times(rule: str, paths: list[Path]) -> Iterator[str]:
     """Ask for the time of the event or of the item: with another an old event wins over a new."""
+    if paths:
+        names = ", ".join(path.name for path in paths)
+        yield (
+            f"{rule}/app.py: the OrderingTimestamp of {names} is neither the event's {CREATED} nor "
+            f"the item's {CAPTURED}: report one of them."
+        )
+
+
+def is_timely(event: JsonObject, outcome: Outcome, aws: LocalAws) -> bool:
+    """Return whether each evaluation has the time of the event, or of an item of its resource."""
     created = json.loads(event["invokingEvent"]).get(CREATED)
     for each in outcome.evaluations:
-        resource_id = each["ComplianceResourceId"]
         items = [
-            item for item in (find_item(event), *aws.items) if item.get("resourceId") == resource_id
+            item.get(CAPTURED)
+            for item in (find_item(event), *aws.items)
+            if item.get("resourceId") == each["ComplianceResourceId"]
         ]
-        known = [time for time in (created, *(item.get(CAPTURED) for item in items)) if time]
-        if not any(
-            abs(each["OrderingTimestamp"] - parse_time(CAPTURED, time)) < 1 for time in known
-        ):
-            yield (
-                f"{rule}/app.py: the OrderingTimestamp of {path.name} is neither its {CREATED} nor "
-                f"its item's {CAPTURED}: report one of them."
-            )
-            return
+        known = [parse_time(CAPTURED, time) for time in (created, *items) if time]
+        if not any(abs(each["OrderingTimestamp"] - time) < 1 for time in known):
+            return False
+    return True

@@ -242,6 +242,28 @@ ONE_FILE = "because a rule is one app.py, which needs only what Lambda has."
         # The template
         pytest.param(
             TEMPLATE,
+            '    AllowedPattern: "[a-z]*"\n',
+            "",
+            "template.yaml: Owner accepts a value with a blank, where SAM CLI would cut it: give "
+            "it an AllowedPattern without one.",
+            id="a pattern that accepts blanks",
+        ),
+        pytest.param(
+            TEMPLATE,
+            "owner: !If [HasOwner, !Ref Owner, !Ref AWS::NoValue]",
+            "owner: nobody",
+            "template.yaml: nothing uses the condition HasOwner: use it, or remove it.",
+            id="a condition that nothing uses",
+        ),
+        pytest.param(
+            TEMPLATE,
+            "limit: !Ref Limit",
+            'limit: "3"',
+            "template.yaml: nothing uses the parameter Limit: use it, or remove it.",
+            id="a parameter that nothing uses",
+        ),
+        pytest.param(
+            TEMPLATE,
             "Counts the volumes of an account",
             "Checks the size of a volume",
             "template.yaml: VolumesFunction has the Description of SizesFunction: say what the "
@@ -394,7 +416,7 @@ ONE_FILE = "because a rule is one app.py, which needs only what Lambda has."
             EVENT,
             '"unit": "GiB"',
             '"units": "GiB"',
-            f"{EVENT}: ruleParameters must have ['limit', 'unit'], and may have ['owner']: the "
+            f"{EVENT}: ruleParameters must have limit, unit, and may have owner besides: the "
             "InputParameters of template.yaml.",
             id="another parameter",
         ),
@@ -433,21 +455,21 @@ ONE_FILE = "because a rule is one app.py, which needs only what Lambda has."
             APP,
             '"COMPLIANT" if',
             '"NON_COMPLIANT" if',
-            "events/sizes/ has no event that is COMPLIANT: add one.",
+            "events/sizes/ has no event that is COMPLIANT: add one, or correct sizes/app.py.",
             id="no event that is compliant",
         ),
         pytest.param(
             APP,
             'else "NON_COMPLIANT"',
             'else "COMPLIANT"',
-            "events/sizes/ has no event that is NON_COMPLIANT: add one.",
+            "events/sizes/ has no event that is NON_COMPLIANT: add one, or correct sizes/app.py.",
             id="no event that is not compliant",
         ),
         pytest.param(
             "events/sizes/deleted.json",
             "",
             None,
-            "events/sizes/ has no event that is NOT_APPLICABLE: add one.",
+            "events/sizes/ has no event that is NOT_APPLICABLE: add one, or correct sizes/app.py.",
             id="no event that is not applicable",
         ),
         pytest.param(
@@ -492,4 +514,5 @@ def remove(path: Path) -> None:
 def test_name_that_aws_chooses_is_not_compared(project: Project) -> None:
     for name in ("sizes", "volumes"):
         project.replace(TEMPLATE, f"      ConfigRuleName: !Sub ${{RuleNamePrefix}}{name}\n", "")
-    assert find_problems(project) == []
+    unused = "template.yaml: nothing uses the parameter RuleNamePrefix: use it, or remove it."
+    assert find_problems(project) == [unused]

@@ -119,8 +119,9 @@ def test_earlier_result_that_an_event_reports_again_is_right(project: Project) -
 def test_time_that_is_not_of_event_or_item_is_found(time: str, project: Project) -> None:
     project.replace(APP, 'time = item["configurationItemCaptureTime"]', f"time = {time}")
     assert (
-        "sizes/app.py: the OrderingTimestamp of small.json is neither its notificationCreationTime "
-        "nor its item's configurationItemCaptureTime: report one of them."
+        "sizes/app.py: the OrderingTimestamp of deleted.json, large.json, oversized.json, "
+        "small.json is neither the event's notificationCreationTime nor the item's "
+        "configurationItemCaptureTime: report one of them."
     ) in find_problems(project)
 
 
@@ -138,7 +139,7 @@ def test_time_of_another_resources_item_is_found(project: Project) -> None:
     time = 'time = json.loads(event["invokingEvent"])["notificationCreationTime"]'
     project.replace("volumes/app.py", time, f'time = "{CREATED}"')
     assert any(
-        problem.startswith("volumes/app.py: the OrderingTimestamp of count.json is neither its ")
+        problem.startswith("volumes/app.py: the OrderingTimestamp of count.json, ")
         for problem in find_problems(project)
     )
 
