@@ -40,7 +40,7 @@ test: .venv/dev .venv-sam/ready .sdk-oldest/ready  ## check everything and run a
 	@$(RUN_MODULE) ruff format --check .
 	@$(RUN_MODULE) mypy
 	@PYTHONPATH=.sdk-oldest $(RUN_MODULE) pytest -m sdk
-	@$(RUN_MODULE) pytest $(addprefix --cov=,$(RULES))
+	@$(RUN_MODULE) pytest --numprocesses auto $(addprefix --cov=,$(RULES))
 	@env -u AWS_PROFILE -u AWS_DEFAULT_PROFILE $(SAM) validate --lint
 
 style: .venv/dev  ## fix the style of the code, except long lines

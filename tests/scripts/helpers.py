@@ -1,13 +1,15 @@
 """What the tests of the commands share: recorded volumes, exports, and a small project."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scripts import check
 from scripts.preview.record import Record
 from scripts.sample_items import API_NAMES
-from scripts.template import JsonObject
+from scripts.template import JsonObject, load_template
 from tests.helpers import ABSENT
 
 
@@ -76,3 +78,9 @@ class Project:
         change = {"messageType": "ConfigurationItemChangeNotification"}
         event = {"invokingEvent": change | {"configurationItem": make_volume("vol-1", size)}}
         return self.write(name, event | {"ruleParameters": {"limit": 3}, "resultToken": "real"})
+
+
+def find_problems(project: Project) -> Iterator[str]:
+    """Yield what python -m scripts.check finds; whoever waits for one sentence stops there."""
+    load_template.cache_clear()
+    return (each.replace(f"{project.root}/", "") for each in check.find_problems())

@@ -5,16 +5,10 @@ from pathlib import Path
 import pytest
 
 from scripts import check
-from scripts.template import load_template
-from tests.scripts.helpers import Project
+from tests.scripts.helpers import Project, find_problems
 
 EVENT, APP, TEMPLATE = "events/sizes/small.json", "sizes/app.py", "template.yaml"
 CHANGE = "ConfigurationItemChangeNotification"
-
-
-def find_problems(project: Project) -> list[str]:
-    load_template.cache_clear()
-    return [each.replace(f"{project.root}/", "") for each in check.find_problems()]
 
 
 def test_project_without_a_problem_passes(
@@ -84,7 +78,7 @@ def test_template_that_cannot_be_read(
     name: str, old: str, new: str, problem: str, project: Project
 ) -> None:
     project.replace(name, old, new)
-    assert find_problems(project)[0].startswith(problem)
+    assert next(find_problems(project)).startswith(problem)
 
 
 FUNCTION = "template.yaml: SizesFunction"
@@ -515,4 +509,4 @@ def test_name_that_aws_chooses_is_not_compared(project: Project) -> None:
     for name in ("sizes", "volumes"):
         project.replace(TEMPLATE, f"      ConfigRuleName: !Sub ${{RuleNamePrefix}}{name}\n", "")
     unused = "template.yaml: nothing uses the parameter RuleNamePrefix: use it, or remove it."
-    assert find_problems(project) == [unused]
+    assert list(find_problems(project)) == [unused]

@@ -2,18 +2,11 @@
 
 import pytest
 
-from scripts import check
-from scripts.template import load_template
-from tests.scripts.helpers import Project, make_volume
+from tests.scripts.helpers import Project, find_problems, make_volume
 
 APP, TEMPLATE, STATE = "sizes/app.py", "template.yaml", "events/volumes/state.py"
 VOLUME = "AWS::EC2::Volume"
 CREATED = "2026-11-05T09:20:00.000Z"
-
-
-def find_problems(project: Project) -> list[str]:
-    load_template.cache_clear()
-    return [each.replace(f"{project.root}/", "") for each in check.find_problems()]
 
 
 KEPT = "keep nothing of an event in the module, neither in a list nor in a cache."
@@ -38,7 +31,7 @@ KEPT = "keep nothing of an event in the module, neither in a list nor in a cache
 def test_result_that_depends_on_other_events_is_found(old: str, new: str, project: Project) -> None:
     project.replace(APP, old, new)
     project.replace(APP, 'f"Size {size}', 'f"{len(str(SEEN))} Size {size}')
-    problems = find_problems(project)
+    problems = list(find_problems(project))
     assert f"sizes/app.py: large.json gives another result after other events: {KEPT}" in problems
 
 
@@ -46,7 +39,7 @@ def test_names_that_moto_makes_up_are_no_difference(project: Project) -> None:
     project.write(STATE, "import boto3\nboto3.client('kms').create_key()\n")
     keys = "boto3.client('kms').list_keys()['Keys']"
     project.replace("volumes/app.py", "Volumes: {len(found)}", f"{{{keys}}}")
-    assert find_problems(project) == []
+    assert list(find_problems(project)) == []
 
 
 RAISES_AT_THE_SECOND_TIME = """
@@ -67,7 +60,7 @@ def test_error_that_comes_after_other_events_is_found(project: Project) -> None:
     code = (project.root / APP).read_text()
     project.write(APP, code + RAISES_AT_THE_SECOND_TIME)
     names = ("deleted", "large", "oversized", "small")
-    assert find_problems(project) == [
+    assert list(find_problems(project)) == [
         f"sizes/app.py: {name}.json gives another result after other events: {KEPT}"
         for name in names
     ]
@@ -83,7 +76,7 @@ boto3.client("config").put_evaluations(Evaluations=[evaluation], ResultToken="ea
 
 def test_earlier_result_that_no_event_reports_again_is_found(project: Project) -> None:
     project.write(STATE, EARLIER.replace("{}", "vol-gone"))
-    assert find_problems(project) == [
+    assert list(find_problems(project)) == [
         f"events/volumes/state.py: no event reports the earlier result of {VOLUME} vol-gone again: "
         "let volumes/app.py report it, NOT_APPLICABLE if it is deleted."
     ]
@@ -92,7 +85,7 @@ def test_earlier_result_that_no_event_reports_again_is_found(project: Project) -
 def test_event_that_fails_leaves_earlier_results_out(project: Project) -> None:
     project.write(STATE, EARLIER.replace("{}", "vol-gone"))
     project.replace("volumes/app.py", 'event["accountId"]', 'event["account"]')
-    problems = find_problems(project)
+    problems = list(find_problems(project))
     assert problems
     assert not any("earlier result" in problem for problem in problems)
 
@@ -101,14 +94,14 @@ def test_time_that_changes_by_itself_is_found_once(project: Project) -> None:
     project.replace(
         APP, 'time = item["configurationItemCaptureTime"]', "time = __import__('time').time()"
     )
-    problems = find_problems(project)
+    problems = list(find_problems(project))
     assert problems
     assert all("OrderingTimestamp" in problem for problem in problems)
 
 
 def test_earlier_result_that_an_event_reports_again_is_right(project: Project) -> None:
     project.write("events/sizes/state.py", EARLIER.replace("{}", "vol-1"))
-    assert find_problems(project) == []
+    assert list(find_problems(project)) == []
 
 
 @pytest.mark.parametrize(
@@ -130,7 +123,7 @@ def test_time_of_the_notification_is_right(project: Project) -> None:
         created = f'"notificationCreationTime": "{CREATED}",\n    "messageType"'
         project.replace(f"events/sizes/{name}.json", '"messageType"', created)
     project.replace(APP, 'time = item["configurationItemCaptureTime"]', f'time = "{CREATED}"')
-    assert find_problems(project) == []
+    assert list(find_problems(project)) == []
 
 
 def test_time_of_another_resources_item_is_found(project: Project) -> None:
@@ -187,7 +180,7 @@ def test_type_in_the_scope_that_is_unknown_is_found(
     types: str, problems: list[str], project: Project
 ) -> None:
     project.replace(TEMPLATE, f"[{VOLUME}]", f"[{types}]")
-    assert find_problems(project) == problems
+    assert list(find_problems(project)) == problems
 
 
 def test_state_is_prepared_in_the_region_of_each_event(project: Project) -> None:
@@ -198,4 +191,4 @@ def test_state_is_prepared_in_the_region_of_each_event(project: Project) -> None
     project.write(STATE, f"import boto3\n{topic}\n")
     count = "len(boto3.client('sns').list_topics()['Topics'])"
     project.replace("volumes/app.py", "Volumes: {len(found)}", f"{{len(found) / {count}}}")
-    assert find_problems(project) == []
+    assert list(find_problems(project)) == []
