@@ -7,7 +7,7 @@ from scripts.command_line import run_command, split_paths
 from scripts.events import choose_rules
 from scripts.local_aws import clean_environment
 from scripts.preview.compare import DEPLOYED, Comparison
-from scripts.preview.csv_file import write_csv
+from scripts.preview.csv_file import check_writable, write_csv
 from scripts.preview.evaluation import Preview, Row, preview
 from scripts.preview.forms import FORMS
 from scripts.preview.record import Record
@@ -68,7 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
     chosen, rules = parse_arguments(arguments)
     comparison = Comparison(chosen.compare, chosen.rule) if chosen.compare else None
     if chosen.csv:
-        chosen.csv.write_text("")  # before the work begins: it may not be writable
+        check_writable(chosen.csv)  # before the work begins
     record = Record(chosen.items, find_types(rules))
     print("".join(f"{note}\n" for note in record.list_notes()), end="")
     if comparison:

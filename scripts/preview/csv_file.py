@@ -1,6 +1,8 @@
 """The results of a preview as a file: for a spreadsheet, and for a later comparison."""
 
 import csv
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +14,40 @@ RESULTS = (*COMPLIANCE_TYPES, "ERROR")
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
 
 
+def choose_files(path: Path) -> tuple[Path, Path]:
+    """Return the file that a path leads to, and the one beside it that is written first."""
+    if path.exists() and not path.is_file():  # a device or a pipe cannot be replaced
+        return path, path
+    target = path.resolve()
+    return target, target.with_name(f".{target.name}.{os.getpid()}")
+
+
+def check_writable(path: Path) -> None:
+    """Raise an OSError if the CSV file cannot be written; nothing is changed or left behind."""
+    for each in choose_files(path):
+        is_new = not each.exists()
+        with each.open("a"):
+            pass
+        if is_new:
+            each.unlink()
+
+
 def write_csv(path: Path, rows: list[Row]) -> None:
+    """Write every row to the file, which keeps its content if that fails."""
+    target, unfinished = choose_files(path)
+    if unfinished == target:
+        write_rows(target, rows)
+        return
+    try:
+        write_rows(unfinished, rows)
+        if target.exists():
+            shutil.copymode(target, unfinished)
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def write_rows(path: Path, rows: list[Row]) -> None:
     """Write every row to a file that a spreadsheet opens; no cell of it is a formula."""
     with path.open("w", newline="", encoding="utf-8-sig") as file:
         table = csv.writer(file)

@@ -16,7 +16,8 @@ from scripts.command_line import split_paths
 from scripts.events import list_sample_events
 from scripts.local_aws import run_rule, start_local_aws
 from scripts.preview import __main__ as preview
-from scripts.preview.evaluation import build_events
+from scripts.preview.csv_file import write_csv
+from scripts.preview.evaluation import Row, build_events
 from scripts.preview.evaluation import preview as preview_rule
 from scripts.preview.items import SELECT
 from scripts.preview.record import Record
@@ -211,6 +212,47 @@ def test_unwritable_csv_is_an_error_before_the_work(project: Project, run: Any) 
     for path in (project.root / "missing" / "report.csv", project.root):
         with pytest.raises(OSError, match=re.escape(str(path))):
             run("no.json", "--csv", path)
+
+
+@pytest.mark.parametrize("content", [None, "results"], ids=["a new file", "an earlier file"])
+def test_failed_preview_leaves_the_csv_as_it_was(
+    content: str | None, project: Project, run: Any
+) -> None:
+    path = project.root / "csv" / "report.csv"
+    path.parent.mkdir()
+    if content:
+        path.write_text(content)
+    with pytest.raises(ValueError, match="is damaged"):
+        run(project.write("items.json", '{"fileVersion": "1.0", '), "--csv", path)
+    assert [each.read_text() for each in path.parent.iterdir()] == ([content] if content else [])
+
+
+def test_csv_that_breaks_off_leaves_the_earlier_one(tmp_path: Path) -> None:
+    path = tmp_path / "report.csv"
+    path.write_text("results")
+    row = Row(
+        "sizes", "123456789012", "us-east-1", "AWS::EC2::Volume", "\ud800", "COMPLIANT", "", ""
+    )
+    with pytest.raises(UnicodeEncodeError):
+        write_csv(path, [row])
+    assert [each.read_text() for each in tmp_path.iterdir()] == ["results"]
+
+
+def test_csv_can_be_a_link_or_a_pipe(project: Project, run: Any) -> None:
+    items = project.write("items.json", make_history(make_volume("vol-1", 1)))
+    target = project.write("target.csv", "")
+    target.chmod(0o600)
+    link = project.root / "link.csv"
+    link.symlink_to(target)
+    run(items, "--rule=sizes", "--csv", link)
+    assert link.is_symlink()
+    assert target.stat().st_mode & 0o777 == 0o600
+    assert target.read_text("utf-8-sig").startswith("rule,account,")
+    read_end, write_end = os.pipe()
+    run(items, "--rule=sizes", "--csv", f"/dev/fd/{write_end}")
+    os.close(write_end)
+    with open(read_end, "rb") as pipe:
+        assert pipe.read() == target.read_bytes()
 
 
 @pytest.mark.parametrize(("size", "code"), [(9, 3), (1, 0)])
