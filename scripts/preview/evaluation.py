@@ -19,7 +19,7 @@ from scripts.events import DEFAULT_REGION
 from scripts.invocation import Outcome
 from scripts.local_aws import ACCOUNTS, LocalAws, run_rule, start_local_aws
 from scripts.preview.items import format_time, parse_time
-from scripts.preview.record import Record, show
+from scripts.preview.record import Record, name_first, show
 from scripts.template import ConfigRule, JsonObject
 
 RECORDER = {"config:DescribeConfigurationRecorders", "config:DescribeConfigurationRecorderStatus"}
@@ -238,7 +238,20 @@ def explain_periodic(
     assumed = "Previewed as if AWS Config recorded every type: an export does not say it."
     notes = [assumed] if is_assumed else []
     notes += list_unknown_types(record, sorted(aws.listed_types))
+    notes += list_missing_snapshots(record)
     return Preview(rows, "\n".join(notes))
+
+
+def list_missing_snapshots(record: Record) -> Iterator[str]:
+    """Yield a sentence that names the accounts and Regions of which there is no snapshot."""
+    known = {(account, region) for account, region, _time in record.list_snapshots()}
+    missing = [
+        f"{account} in {region}"
+        for account, region in record.list_account_regions()
+        if (account, region) not in known and region != "global"
+    ]
+    if missing:
+        yield f"No snapshot of {name_first(missing, len(missing))}: it is not previewed there."
 
 
 def list_unknown_types(record: Record, resource_types: list[str]) -> Iterator[str]:

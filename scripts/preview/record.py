@@ -5,7 +5,7 @@ import sqlite3
 import weakref
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -76,7 +76,7 @@ DELETE FROM resource WHERE region = 'global' AND EXISTS (SELECT 1 FROM resource 
 GONE = """
 DELETE FROM resource WHERE NOT is_in_snapshot AND captured < (SELECT min(time) FROM origin
     WHERE origin.account = resource.account AND resource.region IN (origin.region, 'global'))
-RETURNING type
+RETURNING type, id, account, region
 """
 CHANGES = """
 SELECT resource.account, resource.region, resource.type, resource.id, time, body
@@ -259,9 +259,13 @@ class Record:
         self.database.execute(NEWEST_ITEMS)
         self.database.execute("CREATE INDEX by_type ON resource (account, type, id)")
         self.database.execute(SUPERSEDED)
-        gone = Counter(name for (name,) in self.database.execute(GONE))
-        kept = gone.keys() if self.resource_types is None else self.resource_types
-        self.gone = sum(gone[name] for name in kept)
+        self.gone = 0
+        self.gone_examples: list[str] = []
+        for resource_type, resource_id, account, region in self.database.execute(GONE):
+            if self.resource_types is None or resource_type in self.resource_types:
+                self.gone += 1
+                if self.gone <= NAMES_SHOWN:
+                    self.gone_examples.append(f"{show(resource_id)} of {account} in {region}")
         query = "SELECT type, count(*) FROM resource GROUP BY type ORDER BY type"
         self.types: dict[str, int] = dict(self.database.execute(query).fetchall())
 
@@ -269,11 +273,9 @@ class Record:
 
     def name_others(self) -> str:
         """Return how many files are no export, and the first of their names."""
-        names = ", ".join(str(path) for path in self.others[:NAMES_SHOWN])
-        more = len(self.others) - NAMES_SHOWN
         number = len(self.others)
         files = f"{number:,} other file{'' if number == 1 else 's'}"
-        return f"{files} ({names}{f' and {more:,} more' if more > 0 else ''})" if number else files
+        return f"{files} ({name_first(map(str, self.others), number)})" if number else files
 
     def list_notes(self) -> Iterator[str]:
         """Yield what was left out, and what a rule may read and no item of a file has."""
@@ -287,9 +289,10 @@ class Record:
         if events := [export.path for export in self.exports if export.has_lambda_event]:
             only = "only its configuration item is previewed"
             yield f"{name_paths(events)}: {only} (make run EVENT={events[0]} runs the event)."
-        if self.gone:
+        if number := self.gone:
+            names = name_first(self.gone_examples, number)
             where = "in the newest snapshot of their account and Region"
-            yield f"Left out because they are not {where}: {self.gone:,}."
+            yield f"Left out because they are not {where}: {number:,} ({names})."
         for export in self.exports:
             if export.is_part:
                 fix = "it names some that AWS Config did not process"
@@ -338,6 +341,12 @@ def show(value: Any) -> str:
     """Return a resource id as it can be printed."""
     text = str(value)
     return text if text.isprintable() and len(text) < 100 else f"{value!r:.100}"
+
+
+def name_first(names: Iterable[str], number: int) -> str:
+    """Return the first of so many names, and how many more there are."""
+    first = ", ".join(islice(names, NAMES_SHOWN))
+    return f"{first} and {number - NAMES_SHOWN:,} more" if number > NAMES_SHOWN else first
 
 
 def name_paths(paths: list[Path]) -> str:

@@ -261,6 +261,33 @@ def test_pipeline_fails_on_request(size: int, code: int, project: Project, run: 
     assert run(path, "--rule=sizes", "--fail")[0] == code
 
 
+MISSING: dict[str, tuple[list[JsonObject], str]] = {
+    "one Region": ([{"awsRegion": "eu-west-1"}], "123456789012 in eu-west-1"),
+    "another account": ([{"awsAccountId": "111122223333"}], "111122223333 in us-east-1"),
+    "the first three": (
+        [{"awsRegion": region} for region in ("eu-south-1", "eu-west-1", "eu-west-2", "sa-east-1")],
+        "123456789012 in eu-south-1, 123456789012 in eu-west-1, 123456789012 in eu-west-2 "
+        "and 1 more",
+    ),
+    "not the global one": ([{"awsRegion": "global"}], ""),
+}
+
+
+@pytest.mark.parametrize(("places", "named"), MISSING.values(), ids=MISSING)
+def test_periodic_rule_names_where_a_snapshot_is_missing(
+    places: list[JsonObject], named: str, project: Project, run: Any
+) -> None:
+    later = [make_volume("vol-2", 1, **place) for place in places]
+    paths = (
+        project.write("a.json", make_snapshot(make_volume("vol-1", 1))),
+        project.write("b.json", make_history(*later)),
+    )
+    code, lines = run(*paths, "--rule=volumes")
+    notes = [line for line in lines if line.startswith("No snapshot")]
+    assert code == 0
+    assert notes == ([f"No snapshot of {named}: it is not previewed there."] if named else [])
+
+
 CALLS = {
     "volumes": {
         "iam:ListUsers": "boto3.client('iam').list_users()",

@@ -130,8 +130,8 @@ def test_unnamed_snapshot_has_the_time_of_its_newest_item(project: Project) -> N
     record = Record([snapshot, project.write("others.json", make_history(*others))], None)
     ids = [item["resourceId"] for item in list_items(record)]
     assert ids == ["vol-1", "vol-2", "vol-4"]
-    note = "Left out because they are not in the newest snapshot of their account and Region: 1."
-    assert next(record.list_notes()) == note
+    left_out = "Left out because they are not in the newest snapshot of their account and Region"
+    assert next(record.list_notes()) == f"{left_out}: 1 (vol-3 of {ONE} in us-east-1)."
 
 
 def with_id(content: JsonObject, snapshot_id: str) -> JsonObject:
@@ -319,7 +319,8 @@ def test_whole_bucket_is_previewed_as_its_newest_items_say(project: Project) -> 
     assert [record.list_ids(*place, VOLUME) for place in places] == [["vol-1", "vol-3"]] * 4
     not_read, left_out = record.list_notes()
     assert ": 4 other files (" in not_read
-    assert left_out.endswith("of their account and Region: 4.")
+    first = [f"vol-9 of {account} in {region}" for account, region in places[:3]]
+    assert left_out.endswith(f"of their account and Region: 4 ({', '.join(first)} and 1 more).")
 
 
 # What cannot be used
