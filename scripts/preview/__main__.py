@@ -63,9 +63,19 @@ def find_types(rules: list[ConfigRule]) -> set[str] | None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Preview the rules; return the exit code."""
+    """Preview the rules; return the exit code. ValueError: a file cannot be read or written."""
     clean_environment()
     chosen, rules = parse_arguments(arguments)
+    try:
+        return preview_rules(chosen, rules)
+    except OSError as ex:
+        if not ex.filename:
+            raise
+        raise ValueError(f"{ex.filename}: {ex.strerror}.") from ex  # without Python's number
+
+
+def preview_rules(chosen: argparse.Namespace, rules: list[ConfigRule]) -> int:
+    """Print what the rules would report, or what differs; return the exit code."""
     comparison = Comparison(chosen.compare, chosen.rule) if chosen.compare else None
     if chosen.csv:
         check_writable(chosen.csv)  # before the work begins
@@ -75,7 +85,7 @@ def main(arguments: list[str] | None = None) -> int:
         comparison.check_account_regions(
             [*record.list_account_regions(), *(each[:2] for each in record.list_snapshots())]
         )
-        print(f"Compared with {comparison.path} of {comparison.time:%Y-%m-%d %H:%M} UTC.\n")
+        print(f"Compared with {comparison.path} ({comparison.age}).\n")
     rows: list[Row] = []
     for number, rule in enumerate(rules):
         result = preview(rule, record)

@@ -13,12 +13,13 @@ from scripts.preview.csv_file import read_csv
 from scripts.preview.evaluation import Row
 from scripts.preview.files import NotExportError, read_chunks
 from scripts.preview.forms import Reader, TopLevel
+from scripts.preview.items import parse_time
+from scripts.preview.record import name_first
 
-PLACES_SHOWN = 3
 DEPLOYED = "what `aws configservice get-compliance-details-by-config-rule` prints"
 # AWS Config keeps no result that is NOT_APPLICABLE: a resource with that one has none.
 TABLES = """
-CREATE TABLE before (rule, account, region, type, id, result, annotation,
+CREATE TABLE before (rule, account, region, type, id, result, recorded,
     PRIMARY KEY (rule, account, region, type, id)) WITHOUT ROWID;
 CREATE TABLE now (rule, account, region, type, id, result, annotation,
     PRIMARY KEY (rule, account, region, type, id)) WITHOUT ROWID;
@@ -29,12 +30,12 @@ FROM now LEFT JOIN (SELECT * FROM before WHERE result != 'NOT_APPLICABLE') AS be
     USING (rule, account, region, type, id)
 WHERE now.result NOT IN ('NOT_APPLICABLE', coalesce(before.result, ''))
 UNION ALL
-SELECT rule, account, region, type, id, result, NULL, '' FROM before
-WHERE result != 'NOT_APPLICABLE' AND NOT EXISTS (SELECT 1 FROM now
-    WHERE now.rule = before.rule AND now.account = before.account AND now.region = before.region
-    AND now.type = before.type AND now.id = before.id AND now.result != 'NOT_APPLICABLE');
+SELECT rule, account, region, type, id, before.result, NULL, coalesce(now.annotation, '')
+FROM before LEFT JOIN now USING (rule, account, region, type, id)
+WHERE before.result != 'NOT_APPLICABLE'
+    AND coalesce(now.result, 'NOT_APPLICABLE') = 'NOT_APPLICABLE';
 """
-ADD_BEFORE = "INSERT OR REPLACE INTO before VALUES (?, ?, ?, ?, ?, ?, '')"
+ADD_BEFORE = "INSERT OR REPLACE INTO before VALUES (?, ?, ?, ?, ?, ?, ?)"
 ADD_NOW = "INSERT OR REPLACE INTO now VALUES (?, ?, ?, ?, ?, ?, ?)"
 # What got worse comes first; then the other changes, what is new, what is not evaluated any more.
 COUNT = """
@@ -45,6 +46,9 @@ LIST = """
 SELECT * FROM difference WHERE rule = ?
 ORDER BY later IS NULL, earlier IS NULL, later != 'NON_COMPLIANT', later, earlier,
     account, region, type, id
+"""
+COMMON = """
+SELECT 1 FROM before JOIN now USING (rule, account, region, type, id) WHERE rule = ? LIMIT 1
 """
 GOT_WORSE = """
 SELECT 1 FROM difference WHERE later = 'NON_COMPLIANT' LIMIT 1
@@ -73,7 +77,7 @@ class Comparison:
         ValueError: the file is of another form, damaged or one page of several.
         """
         self.path = path
-        self.time = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        modified = path.stat().st_mtime
         self.database = sqlite3.connect("")
         weakref.finalize(self, self.database.close)
         self.database.executescript(TABLES)
@@ -88,7 +92,14 @@ class Comparison:
         if self.is_deployed:
             self.database.executemany(ADD_BEFORE, read_deployed(path, reader, rule or ""))
         else:
-            self.database.executemany(ADD_BEFORE, (row[:6] for row in read_csv(path)))
+            self.database.executemany(ADD_BEFORE, ((*row[:6], None) for row in read_csv(path)))
+        self.age = self.describe_age(modified)
+
+    def describe_age(self, modified: float) -> str:
+        """Return when AWS Config recorded the newest result, or else when the file was changed."""
+        (recorded,) = self.database.execute("SELECT max(recorded) FROM before").fetchone()
+        time = datetime.fromtimestamp(recorded or modified, UTC)
+        return f"{'newest result' if recorded else 'file'} of {time:%Y-%m-%d %H:%M} UTC"
 
     def check_account_regions(self, account_regions: Iterable[tuple[str, str]]) -> None:
         """Raise a ValueError if the exports are of more than what the results before are of."""
@@ -97,9 +108,8 @@ class Comparison:
         }
         if self.is_deployed and len(known) > 1:
             only = "what AWS Config reports is of one account and Region"
-            names = ", ".join(sorted(known)[:PLACES_SHOWN])
-            more = f" and {len(known) - PLACES_SHOWN} more" if len(known) > PLACES_SHOWN else ""
-            raise ValueError(f"{self.path}: {only}, but the exports are of {names}{more}.")
+            names = name_first(sorted(known), len(known))
+            raise ValueError(f"{self.path}: {only}, but the exports are of {names}.")
 
     def add(self, rows: Iterable[Row]) -> None:
         """Note results of the preview."""
@@ -114,6 +124,10 @@ class Comparison:
         query = "SELECT 1 FROM before WHERE rule = ? LIMIT 1"
         return self.database.execute(query, [rule]).fetchone() is not None
 
+    def has_common_resource(self, rule: str) -> bool:
+        """Return whether a resource has a result of the rule before and now."""
+        return self.database.execute(COMMON, [rule]).fetchone() is not None
+
     def count_differences(self, rule: str) -> list[tuple[str | None, str | None, int]]:
         """Return how many resources of a rule have which result before and now."""
         return self.database.execute(COUNT, [rule]).fetchall()
@@ -127,7 +141,9 @@ class Comparison:
         return self.database.execute(GOT_WORSE).fetchone() is not None
 
 
-def read_deployed(path: Path, reader: Reader, rule: str) -> Iterator[tuple[str, ...]]:
+def read_deployed(
+    path: Path, reader: Reader, rule: str
+) -> Iterator[tuple[str | float | None, ...]]:
     """Yield what AWS Config reports as rows of the rule (API: GetComplianceDetailsByConfigRule)."""
     reader.top_level = TopLevel()
     try:
@@ -135,7 +151,9 @@ def read_deployed(path: Path, reader: Reader, rule: str) -> Iterator[tuple[str, 
             try:
                 qualifier = result["EvaluationResultIdentifier"]["EvaluationResultQualifier"]
                 resource = qualifier["ResourceType"], qualifier["ResourceId"]
-                row = rule, "", "", *resource, result["ComplianceType"]
+                recorded = parse_time(result.get("ResultRecordedTime"))
+                seconds = recorded.timestamp() if recorded else None
+                row = rule, "", "", *resource, result["ComplianceType"], seconds
             except (KeyError, TypeError) as ex:
                 raise ValueError(f"{path}: result {position} lacks {ex}.") from None
             if qualifier.get("EvaluationMode") != "PROACTIVE":  # of no resource that exists

@@ -37,6 +37,9 @@ def print_differences(
     print_table(rule, result.rows)
     if not comparison.has_rule(rule.name):
         print(f"{comparison.path} has no result of {rule.name}.")
+    elif result.rows and not comparison.has_common_resource(rule.name):
+        print(f"{comparison.path} and this preview have no resource in common.")
+        print("Is it of the same rule, account and Region? The name of the rule is not compared.")
     counts = comparison.count_differences(rule.name)
     for earlier, later, number in counts:
         print(f"{name_change(earlier, later)}: {number:,}")
@@ -89,4 +92,7 @@ def print_end(rule: ConfigRule, result: Preview) -> None:
         print(result.note)
     found = sum(count_by_account_region(result.rows).values(), Counter[str]())
     number = found.total() - found["ERROR"]
-    print(f"{rule.name}: {number} evaluation{'' if number == 1 else 's'}: {count(found)}")
+    counts = count(found)
+    if found["ERROR"] == 1:
+        counts = counts.removesuffix("s")
+    print(f"{rule.name}: {number} evaluation{'' if number == 1 else 's'}: {counts}")

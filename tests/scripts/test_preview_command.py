@@ -194,6 +194,12 @@ def test_same_error_is_shown_once_with_its_line(project: Project, run: Any) -> N
     ]
 
 
+def test_one_error_is_counted_in_the_singular(project: Project, run: Any) -> None:
+    broken = make_volume("vol-1", 1, configuration=None)
+    _, lines = run(project.write("items.json", make_history(broken)), "--rule=sizes")
+    assert lines[-1].endswith(" 0 not applicable, 1 error")
+
+
 def test_csv_has_every_result_and_no_formula(project: Project, run: Any) -> None:
     items = [make_volume("=1+1", 1), make_volume("vol-2", 1, configuration={"sizes": 1})]
     path = project.root / "report.csv"
@@ -208,10 +214,17 @@ def test_csv_has_every_result_and_no_formula(project: Project, run: Any) -> None
     ]
 
 
-def test_unwritable_csv_is_an_error_before_the_work(project: Project, run: Any) -> None:
-    for path in (project.root / "missing" / "report.csv", project.root):
-        with pytest.raises(OSError, match=re.escape(str(path))):
-            run("no.json", "--csv", path)
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("missing/report.csv", "No such file or directory"), ("", "Is a directory")],
+    ids=["its folder is missing", "it is a folder"],
+)
+def test_unwritable_csv_is_an_error_before_the_work(
+    name: str, reason: str, project: Project, run: Any
+) -> None:
+    path = project.root / name
+    with pytest.raises(ValueError, match=f"^{re.escape(f'{path}: {reason}.')}$"):
+        run("no.json", "--csv", path)
 
 
 @pytest.mark.parametrize("content", [None, "results"], ids=["a new file", "an earlier file"])
@@ -406,7 +419,7 @@ def test_items_are_split_as_a_shell_would(
 
 
 def test_items_that_are_missing_are_named(project: Project, run: Any) -> None:
-    with pytest.raises(FileNotFoundError, match=r"no\.json"):
+    with pytest.raises(ValueError, match=r"^no\.json: No such file or directory\.$"):
         run("no.json")
     with pytest.raises(SystemExit):
         run("")

@@ -14,6 +14,7 @@ from scripts.template import JsonObject
 from tests.scripts.helpers import Project, make_history, make_snapshot, make_volume
 
 OTHER = "111122223333"
+TIME = 1_793_959_200  # 2026-11-06 10:00 UTC
 Run = Callable[..., tuple[int, list[str]]]
 
 
@@ -49,7 +50,7 @@ def before(project: Project, run: Run) -> Path:
     """The results for volumes of 1, 2, 9 and 9 GiB, and a deleted one, as a CSV file."""
     path = project.root / "before.csv"
     run(write_volumes(project, 1, 2, 9, 9, None), "--rule=sizes", "--csv", path)
-    os.utime(path, (1_793_959_200, 1_793_959_200))
+    os.utime(path, (TIME, TIME))
     return path
 
 
@@ -57,7 +58,7 @@ def test_comparison_shows_kinds_then_resources(project: Project, run: Run, befor
     items = write_volumes(project, 1, 8, 2, None, None, 7, 1)
     code, lines = run(items, "--rule=sizes", "--compare", before)
     assert code == 0
-    assert lines[0] == f"Compared with {before} of 2026-11-06 10:00 UTC."
+    assert lines[0] == f"Compared with {before} (file of 2026-11-06 10:00 UTC)."
     assert list_changes(lines) == [
         "COMPLIANT to NON_COMPLIANT: 1",
         "NON_COMPLIANT to COMPLIANT: 1",
@@ -69,7 +70,7 @@ def test_comparison_shows_kinds_then_resources(project: Project, run: Run, befor
         "NON_COMPLIANT to COMPLIANT  vol-2  Size 2, limit 3.",
         "new, NON_COMPLIANT  vol-5  Size 7, limit 3.",
         "new, COMPLIANT  vol-6  Size 1, limit 3.",
-        "not evaluated any more, was NON_COMPLIANT  vol-3",
+        "not evaluated any more, was NON_COMPLIANT  vol-3  The volume is deleted.",
     ]
 
 
@@ -160,6 +161,21 @@ def test_rule_that_is_not_previewed_is_not_compared(project: Project, run: Run) 
     assert not [line for line in lines if "any more" in line]
 
 
+@pytest.mark.parametrize(
+    ("number", "is_noted"),
+    [(0, False), (4, False), (5, True)],
+    ids=["common", "common, deleted before", "another"],
+)
+def test_results_of_other_resources_are_noted(
+    number: int, is_noted: bool, project: Project, run: Run, before: Path
+) -> None:
+    items = project.write("items.json", make_history(make_volume(f"vol-{number}", 1)))
+    lines = run(items, "--rule=sizes", "--compare", before)[1]
+    note = f"{before} and this preview have no resource in common."
+    assert (note in lines) == is_noted
+    assert any(line.startswith("Is it of the same rule, ") for line in lines) == is_noted
+
+
 def test_rule_without_results_before_is_noted(project: Project, run: Run, before: Path) -> None:
     lines = run(write_volumes(project, 1), "--rule=volumes", "--compare", before)[1]
     assert f"{before} has no result of volumes." in lines
@@ -216,6 +232,33 @@ def test_deployed_rule_can_be_what_a_preview_is_compared_with(project: Project, 
         "COMPLIANT to NON_COMPLIANT  vol-1  Size 9, limit 3.",
         "not evaluated any more, was NON_COMPLIANT  vol-7",
     ]
+
+
+@pytest.mark.parametrize(
+    ("times", "age"),
+    [
+        (["2026-11-05T09:16:00+00:00", "2026-11-04T09:00:00+00:00"], "2026-11-05 09:16 UTC"),
+        (["2026-11-05T01:00:00-10:00", "2026-11-05T10:00:00+00:00"], "2026-11-05 11:00 UTC"),
+        ([1793870160.5, None], "2026-11-05 09:16 UTC"),
+    ],
+    ids=["the first", "of another time zone", "a number"],
+)
+def test_deployed_results_have_the_time_of_the_newest(
+    times: list[Any], age: str, project: Project, run: Run
+) -> None:
+    deployed = report(("vol-0", "COMPLIANT"), ("vol-1", "COMPLIANT"))
+    for result, time in zip(deployed["EvaluationResults"], times, strict=True):
+        result["ResultRecordedTime"] = time
+    path = project.write("deployed.json", deployed)
+    _, lines = run(write_volumes(project, 1), "--rule=sizes", "--compare", path)
+    assert lines[0] == f"Compared with {path} (newest result of {age})."
+
+
+def test_deployed_results_without_a_time_have_the_files(project: Project, run: Run) -> None:
+    path = project.write("deployed.json", report())
+    os.utime(path, (TIME, TIME))
+    _, lines = run(write_volumes(project, 1), "--rule=sizes", "--compare", path)
+    assert lines[0] == f"Compared with {path} (file of 2026-11-06 10:00 UTC)."
 
 
 def test_proactive_results_are_of_no_resource(project: Project, run: Run) -> None:
