@@ -17,7 +17,9 @@ def run_command(name: str, main: Callable[[], int | None]) -> None:
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         sys.exit(main())
-    except (OSError, ValueError) as ex:
+    except OSError as ex:  # said without Python's number of the error
+        sys.exit(f"{name}: {ex.filename}: {ex.strerror}." if ex.filename else f"{name}: {ex}")
+    except ValueError as ex:
         sys.exit(f"{name}: {ex}")
 
 

@@ -12,9 +12,8 @@ HEADER = ("account", "Region", "compliant", "non-compliant", "not applicable", "
 
 def count(results: Counter[str]) -> str:
     """Return how many evaluations there were of each compliance type, and how many errors."""
-    return ", ".join(
-        f"{results[name]} {noun}" for name, noun in zip(COLOURS, HEADER[2:], strict=True)
-    )
+    nouns = (*HEADER[2:5], "error" if results["ERROR"] == 1 else "errors")
+    return ", ".join(f"{results[name]} {noun}" for name, noun in zip(COLOURS, nouns, strict=True))
 
 
 def format_result(result: str, *details: str) -> str:

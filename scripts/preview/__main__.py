@@ -63,19 +63,9 @@ def find_types(rules: list[ConfigRule]) -> set[str] | None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Preview the rules; return the exit code. ValueError: a file cannot be read or written."""
+    """Print what the rules would report, or what differs; return the exit code."""
     clean_environment()
     chosen, rules = parse_arguments(arguments)
-    try:
-        return preview_rules(chosen, rules)
-    except OSError as ex:
-        if not ex.filename:
-            raise
-        raise ValueError(f"{ex.filename}: {ex.strerror}.") from ex  # without Python's number
-
-
-def preview_rules(chosen: argparse.Namespace, rules: list[ConfigRule]) -> int:
-    """Print what the rules would report, or what differs; return the exit code."""
     comparison = Comparison(chosen.compare, chosen.rule) if chosen.compare else None
     if chosen.csv:
         check_writable(chosen.csv)  # before the work begins

@@ -92,7 +92,4 @@ def print_end(rule: ConfigRule, result: Preview) -> None:
         print(result.note)
     found = sum(count_by_account_region(result.rows).values(), Counter[str]())
     number = found.total() - found["ERROR"]
-    counts = count(found)
-    if found["ERROR"] == 1:
-        counts = counts.removesuffix("s")
-    print(f"{rule.name}: {number} evaluation{'' if number == 1 else 's'}: {counts}")
+    print(f"{rule.name}: {number} evaluation{'' if number == 1 else 's'}: {count(found)}")
