@@ -50,13 +50,13 @@ def get_client(service: str, event: JsonObject) -> Any:
     if not ASSUME_ROLE_MODE:
         return build_client(service)
     role_arn = check_defined(event.get("executionRoleArn"), "executionRoleArn", str)
-    account_arn, separator, role_name = role_arn.partition(":role/")
-    role_name = EXECUTION_ROLE_NAME or role_name
-    if not separator or role_name.startswith("aws-service-role/"):  # nobody can assume those
+    found = re.fullmatch(r"(arn:[a-z-]+:iam::[0-9]{12}):role/(.+)", role_arn)
+    role_name = EXECUTION_ROLE_NAME or (found[2] if found else "")
+    if not found or role_name.startswith("aws-service-role/"):  # nobody can assume those
         expected = "the ARN of a role that is not service-linked (or set EXECUTION_ROLE_NAME)"
         raise field_error("executionRoleArn", expected, role_arn)
     # Assumed credentials last an hour; a client with them serves for this half hour at most.
-    return build_client(service, f"{account_arn}:role/{role_name}", int(time.time() // 1800))
+    return build_client(service, f"{found[1]}:role/{role_name}", int(time.time() // 1800))
 
 
 @lru_cache(maxsize=50)  # 50 clients take about 60 MB over TLS

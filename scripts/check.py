@@ -345,11 +345,18 @@ def check_resources(rule: str) -> Iterator[str]:
     arn = {"Fn::GetAtt": [f"{name}Function", "Arn"]}
     if get_properties(f"{name}Function").get("CodeUri", "").strip("/") != rule:
         yield f"template.yaml: {name}Function needs CodeUri: {rule}/."
-    if get_properties(f"{name}Rule")["Source"].get("SourceIdentifier") != arn:
-        yield f"template.yaml: {name}Rule needs SourceIdentifier: !GetAtt {name}Function.Arn."
+    source = get_properties(f"{name}Rule")["Source"]
+    if (source.get("Owner"), source.get("SourceIdentifier")) != ("CUSTOM_LAMBDA", arn):
+        yield (
+            f"template.yaml: {name}Rule needs Owner: CUSTOM_LAMBDA and SourceIdentifier: !GetAtt "
+            f"{name}Function.Arn."
+        )
     permission = get_properties(f"{name}Permission")
-    if permission.get("FunctionName") != arn:
-        yield f"template.yaml: {name}Permission needs FunctionName: !GetAtt {name}Function.Arn."
+    if (permission.get("Action"), permission.get("FunctionName")) != ("lambda:InvokeFunction", arn):
+        yield (
+            f"template.yaml: {name}Permission needs Action: lambda:InvokeFunction and "
+            f"FunctionName: !GetAtt {name}Function.Arn."
+        )
     who = permission.get("Principal"), permission.get("SourceAccount")
     if who != ("config.amazonaws.com", {"Ref": "AWS::AccountId"}):
         yield (

@@ -142,7 +142,7 @@ def main(arguments: list[str] | None = None) -> int:
         results["ERROR"] += bool(outcome.error)
     print(f"\n{len(outcomes)} event{'s' if len(outcomes) > 1 else ''}: {count(results)}")
     print(describe_run(caller, calls, outcomes))
-    return 1 if results["ERROR"] else 0
+    return 1 if results["ERROR"] or not outcomes else 0
 
 
 if __name__ == "__main__":

@@ -112,13 +112,16 @@ def test_execution_role_name_replaces_the_events_role(
     [
         (None, "a non-empty string, not None"),
         ("arn:aws:s3:::b", "the ARN of a role .*, not 'arn:aws:s3:::b'"),
+        ("arn:aws:s3:::b:role/x", "the ARN of a role .*, not 'arn:aws:s3:::b:role/x'"),
+        ("arn:aws:iam:::role/x", "the ARN of a role .*, not 'arn:aws:iam:::role/x'"),
+        (f"arn:aws:iam::{OTHER_ACCOUNT}:role/", "the ARN of a role .*, not 'arn:.*:role/'"),
         (
             SERVICE_LINKED.format(OTHER_ACCOUNT),
             r"the ARN of a role that is not service-linked \(or set EXECUTION_ROLE_NAME\), "
             f"not '{SERVICE_LINKED.format(OTHER_ACCOUNT)}'",
         ),
     ],
-    ids=["no role", "not a role", "a service-linked role"],
+    ids=["no role", "a bucket", "a role of S3", "no account", "no name", "a service-linked role"],
 )
 def test_role_that_cannot_be_assumed_is_an_error(
     rule: str, role_arn: Any, expected: str, aws: FakeAws

@@ -78,7 +78,14 @@ def test_function_has_a_log_and_time_for_three_calls(rule: str) -> None:
     assert logs == {"RetentionInDays": {"Ref": "LogRetentionDays"}}, (
         f"{IN} {name} must log to LogGroup, which has a retention and no fixed name."
     )
+    level = function["LoggingConfig"].get("ApplicationLogLevel")
+    assert level == "INFO", f"{IN} let {name} log at INFO: DEBUG may show what is secret."
     assert function.get("Timeout", 3) >= 120, f"{IN} give {name} a Timeout of 120 or more."
+
+
+def test_alarms_are_made_only_with_a_topic() -> None:
+    has_topic = {"Fn::Not": [{"Fn::Equals": [{"Ref": "AlarmTopic"}, ""]}]}
+    assert TRANSLATED["Conditions"]["HasTopic"] == has_topic
 
 
 def test_failure_queue_keeps_events_for_14_days_and_encrypted() -> None:
@@ -177,6 +184,16 @@ def assume_role(name: str, actions: list[str], aws: FakeAws) -> None:
     credentials = sts.assume_role(RoleArn=role_arn, RoleSessionName="test")["Credentials"]
     names = ("AccessKeyId", "SecretAccessKey", "SessionToken")
     aws.sign_with(*(credentials[name] for name in names))
+
+
+@every_rule
+def test_function_that_assumes_roles_may_do_so(rule: str) -> None:
+    variables = get_properties(rule, "Function").get("Environment", {}).get("Variables", {})
+    is_on = str(variables.get("ASSUME_ROLE_MODE")).lower() == "true"
+    may_assume = "sts:AssumeRole" in list_actions(rule, get_properties(rule, "FunctionRole"))
+    assert is_on == may_assume, (
+        f"{IN} {get_name(rule)}Function needs both ASSUME_ROLE_MODE and sts:AssumeRole, or neither."
+    )
 
 
 @every_rule

@@ -297,15 +297,31 @@ ONE_FILE = "because a rule is one app.py, which needs only what Lambda has."
             TEMPLATE,
             "SourceIdentifier: !GetAtt SizesFunction.Arn",
             "SourceIdentifier: !GetAtt VolumesFunction.Arn",
-            f"{RULE} needs SourceIdentifier: !GetAtt SizesFunction.Arn.",
+            f"{RULE} needs Owner: CUSTOM_LAMBDA and SourceIdentifier: !GetAtt SizesFunction.Arn.",
             id="a rule with the function of another",
+        ),
+        pytest.param(
+            TEMPLATE,
+            "Owner: CUSTOM_LAMBDA",
+            "Owner: AWS",
+            f"{RULE} needs Owner: CUSTOM_LAMBDA and SourceIdentifier: !GetAtt SizesFunction.Arn.",
+            id="a rule of AWS's",
         ),
         pytest.param(
             TEMPLATE,
             "FunctionName: !GetAtt SizesFunction.Arn",
             "FunctionName: !GetAtt VolumesFunction.Arn",
-            f"{PERMISSION} needs FunctionName: !GetAtt SizesFunction.Arn.",
+            f"{PERMISSION} needs Action: lambda:InvokeFunction and FunctionName: !GetAtt "
+            "SizesFunction.Arn.",
             id="a permission for the function of another",
+        ),
+        pytest.param(
+            TEMPLATE,
+            "Action: lambda:InvokeFunction",
+            "Action: lambda:*",
+            f"{PERMISSION} needs Action: lambda:InvokeFunction and FunctionName: !GetAtt "
+            "SizesFunction.Arn.",
+            id="a permission for every action",
         ),
         pytest.param(
             TEMPLATE,

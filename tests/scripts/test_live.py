@@ -111,6 +111,15 @@ def test_sample_events_run_in_the_callers_account(
     assert done.stdout.splitlines() == expected
 
 
+def test_run_of_nothing_is_no_success(project_copy: Path, settings: dict[str, str]) -> None:
+    for path in (project_copy / "events/desired_instance_type").glob("*.json"):
+        if path.name != "oversized.json":
+            path.unlink()
+    done = run_live(project_copy, "--rule=desired_instance_type", **settings)
+    assert "left out: only the sample has" in done.stdout
+    assert done.returncode == 1
+
+
 def test_recorder_that_is_off_is_an_error_and_not_shown(
     project_copy: Path, settings: dict[str, str]
 ) -> None:
