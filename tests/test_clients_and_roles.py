@@ -112,7 +112,7 @@ def test_execution_role_name_replaces_the_events_role(
     [
         (None, "a non-empty string, not None"),
         ("arn:aws:s3:::b", "the ARN of a role .*, not 'arn:aws:s3:::b'"),
-        ("arn:aws:s3:::b:role/x", "the ARN of a role .*, not 'arn:aws:s3:::b:role/x'"),
+        (f"arn:aws:s3::{OTHER_ACCOUNT}:role/x", "the ARN of a role .*, not 'arn:aws:s3::.*'"),
         ("arn:aws:iam:::role/x", "the ARN of a role .*, not 'arn:aws:iam:::role/x'"),
         (f"arn:aws:iam::{OTHER_ACCOUNT}:role/", "the ARN of a role .*, not 'arn:.*:role/'"),
         (
