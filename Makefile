@@ -26,7 +26,7 @@ run: .venv/run  ## run the sample events; EVENT=file, RULE=folder, ALL=1, LOG=1;
 	@$(RUN_MODULE) scripts.$(if $(call flag,LIVE,live),live,run_events) "$${EVENT-}" \
 	  $(call option,RULE,rule) $(call flag,ALL,all) $(call flag,LOG,log)
 
-preview: .venv/run  ## what the rules would report of ITEMS=files; RULE=, PARAMETERS=, ALL=1, CSV=, COMPARE=
+preview: .venv/run  ## what the rules would report about ITEMS=files; RULE=, PARAMETERS=, ALL=1, CSV=, COMPARE=
 	@$(RUN_MODULE) scripts.preview "$${ITEMS-}" $(call option,RULE,rule) \
 	  $(call option,PARAMETERS,parameters) $(call option,CSV,csv) $(call option,COMPARE,compare) \
 	  $(call flag,ALL,all)

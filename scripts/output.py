@@ -1,4 +1,4 @@
-"""What the commands print: whole lines that grep can use, with colours on a terminal."""
+"""What the commands print: whole lines that grep can use, with colors on a terminal."""
 
 import os
 import sys

@@ -1,1 +1,1 @@
-"""The preview: what the rules would report of configuration that AWS Config exported."""
+"""The preview: what the rules would report about configuration that AWS Config exported."""

@@ -1,4 +1,4 @@
-"""Print what the rules would report of recorded configuration that AWS Config exported."""
+"""Print what the rules would report about recorded configuration that AWS Config exported."""
 
 import argparse
 from pathlib import Path

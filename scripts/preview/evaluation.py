@@ -1,4 +1,4 @@
-"""What the rules would report of the record."""
+"""What the rules would report about the record."""
 
 import json
 import logging
@@ -77,7 +77,7 @@ class ExportedAws(LocalAws):
     def make_session(self, region: str) -> boto3.Session:
         """Return a session in which PutEvaluations takes little time: a preview is that call.
 
-        Everything is validated and written as ever. But times need not be recognised, the user
+        Everything is validated and written as ever. But times need not be recognized, the user
         agent is not composed for each call, and the answer is there before the request is signed.
         """
         session = super().make_session(region)

@@ -71,8 +71,8 @@ DELETE FROM resource WHERE region = 'global' AND EXISTS (SELECT 1 FROM resource 
     WHERE other.account = resource.account AND other.type = resource.type
     AND other.id = resource.id AND other.region != 'global' AND other.captured >= resource.captured)
 """
-# What the newest snapshot does not hold is gone, unless it was captured later. A global resource
-# is gone if it is older than all snapshots of its account.
+# What the newest snapshot does not hold counts as deleted, unless it was captured later. A global
+# resource counts as deleted if it is older than all snapshots of its account.
 GONE = """
 DELETE FROM resource WHERE NOT is_in_snapshot AND captured < (SELECT min(time) FROM origin
     WHERE origin.account = resource.account AND resource.region IN (origin.region, 'global'))
