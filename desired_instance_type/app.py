@@ -52,7 +52,7 @@ def get_client(service: str, event: JsonObject) -> Any:
     role_arn = check_defined(event.get("executionRoleArn"), "executionRoleArn", str)
     found = re.fullmatch(r"(arn:[a-z-]+:iam::[0-9]{12}):role/(.+)", role_arn)
     role_name = EXECUTION_ROLE_NAME or (found[2] if found else "")
-    if not found or role_name.startswith("aws-service-role/"):  # nobody can assume those
+    if not found or role_name.startswith("aws-service-role/"):  # only AWS Config assumes it
         expected = "the ARN of a role that is not service-linked (or set EXECUTION_ROLE_NAME)"
         raise field_error("executionRoleArn", expected, role_arn)
     # Assumed credentials last an hour; a client with them serves for this half hour at most.

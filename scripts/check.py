@@ -1,8 +1,7 @@
-"""Check what can be said without a test, and run each sample event once.
+"""Check what can be said without a test, and run each sample event once."""
 
-A check yields a sentence for each problem, with the file and what to do about it. To add one,
-write a function like those below and name it in CHECKS_OF_ALL_RULES or CHECKS_OF_ONE_RULE.
-"""
+# A check yields a sentence for each problem, with the file and what to do about it. To add one,
+# write a function like those below and name it in CHECKS_OF_ALL_RULES or CHECKS_OF_ONE_RULE.
 
 import argparse
 import ast
