@@ -137,6 +137,7 @@ class ExportedEvent(NamedTuple):
     resource_type: str
     resource_id: str
     event: JsonObject
+    problem: str | None = None  # why the rule is not run
 
 
 def build_events(rule: ConfigRule, record: Record) -> Iterator[ExportedEvent]:
@@ -147,12 +148,12 @@ def build_events(rule: ConfigRule, record: Record) -> Iterator[ExportedEvent]:
             yield build_scheduled_event(rule, account, region, time)
         return
     for change in record.list_changes(rule.resource_types):
-        account, region, resource_type, resource_id, time, item = change
+        account, region, resource_type, resource_id, time, item, problem = change
         # The item is JSON already: it is large, and to parse and write it again takes time.
         content = f'"configurationItemDiff": null, "configurationItem": {item}'
         message_type = "ConfigurationItemChangeNotification"
         event = build_event(rule, account, region, time, message_type, content)
-        yield ExportedEvent(account, region, resource_type, resource_id, event)
+        yield ExportedEvent(account, region, resource_type, resource_id, event, problem)
 
 
 def build_scheduled_event(rule: ConfigRule, account: str, region: str, time: str) -> ExportedEvent:
@@ -205,6 +206,9 @@ def preview(rule: ConfigRule, record: Record) -> Preview:
         if rule.is_periodic and not record.list_snapshots():
             events = build_trial_event(rule, record)  # tells only what the rule calls
         for each in tqdm(events, rule.name, delay=1, disable=None, leave=False):
+            if each.problem:  # it may be older than another item of the resource, or newer
+                rows.append(build_error_row(rule.name, each, each.problem))
+                continue
             aws.account_region = each.account, each.region
             outcome = run_rule(rule.name, each.event, aws)
             calls.update(outcome.calls)
@@ -281,5 +285,12 @@ def build_result_rows(rule: str, sent: ExportedEvent, outcome: Outcome) -> Itera
         annotation = each.get("Annotation", "")
         yield Row(*origin, *resource, each["ComplianceType"], annotation, time)
     if outcome.error:
-        resource, frames = (sent.resource_type, sent.resource_id), tuple(outcome.frames)
-        yield Row(*origin, *resource, "ERROR", outcome.error, "", frames)
+        yield build_error_row(rule, sent, outcome.error, tuple(outcome.frames))
+
+
+def build_error_row(
+    rule: str, sent: ExportedEvent, error: str, frames: tuple[str, ...] = ()
+) -> Row:
+    """Return the row of a resource of which AWS Config would get no result."""
+    resource = sent.resource_type, sent.resource_id
+    return Row(rule, sent.account, sent.region, *resource, "ERROR", error, "", frames)

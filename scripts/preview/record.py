@@ -79,7 +79,7 @@ DELETE FROM resource WHERE NOT is_in_snapshot AND captured < (SELECT min(time) F
 RETURNING type, id, account, region
 """
 CHANGES = """
-SELECT resource.account, resource.region, resource.type, resource.id, time, body
+SELECT resource.account, resource.region, resource.type, resource.id, time, body, item.problem
 FROM resource JOIN item ON item.rowid = resource.item
 WHERE body IS NOT NULL
 ORDER BY resource.account, resource.region, resource.type, resource.id
@@ -103,6 +103,7 @@ class Change(NamedTuple):
     resource_id: str
     time: str  # when it was captured
     item: str  # as JSON
+    problem: str | None  # why nobody can tell its state, or when it had it
 
 
 class Record:

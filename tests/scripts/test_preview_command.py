@@ -21,6 +21,7 @@ from scripts.preview.evaluation import Row, build_events
 from scripts.preview.evaluation import preview as preview_rule
 from scripts.preview.items import SELECT
 from scripts.preview.record import Record
+from scripts.sample_items import CAPTURED
 from scripts.template import ROOT, JsonObject, load_template, read_rule
 from tests.helpers import RULES, read_event
 from tests.scripts.helpers import (
@@ -354,6 +355,31 @@ def test_refused_item_is_an_error_of_its_resource(project: Project, run: Any) ->
         ["NON_COMPLIANT", "vol-3"],
         ["ERROR", "vol-2"],
     ]
+
+
+UNREADABLE: dict[str, tuple[JsonObject, str]] = {
+    "an American time": ({CAPTURED: "11/5/2026 9:15:00 AM"}, f"{CAPTURED} must be a time, not '11"),
+    "slashes": ({CAPTURED: "2026/11/05 09:14:58"}, f"{CAPTURED} must be a time, not '2026/11"),
+    "a number as a string": ({CAPTURED: "1793870100"}, f"{CAPTURED} must be a time, not '17938"),
+    "a day of one digit": ({CAPTURED: "2026-11-5T9:15:00Z"}, f"{CAPTURED} must be a time, not '20"),
+    "no time": ({CAPTURED: None}, f"{CAPTURED} is missing"),
+    "no status": (
+        {CAPTURED: "2026-11-30T00:00:00Z", "configurationItemStatus": None},
+        "configurationItemStatus is missing",
+    ),
+}
+
+
+@pytest.mark.parametrize(("fields", "problem"), UNREADABLE.values(), ids=UNREADABLE)
+def test_item_that_may_be_old_hides_no_newer_one(
+    fields: JsonObject, problem: str, project: Project, run: Any
+) -> None:
+    newer = make_volume("vol-1", 9, **{CAPTURED: "2026-11-20T00:00:00Z"})
+    path = project.write("items.json", [make_volume("vol-1", 1, **fields), newer])
+    code, lines = run(path, "--rule=sizes")
+    assert code == 1
+    assert lines[5].startswith(f"ERROR           vol-1  {path}: item 1 (vol-1): {problem}")
+    assert lines[6].startswith("sizes: 0 evaluations: 0 compliant, ")
 
 
 def test_unknown_type_without_items_is_noted(project: Project, run: Any) -> None:

@@ -389,7 +389,7 @@ def test_item_without_a_time_stops_lists_of_its_type(
     record = Record([path], types)
     if types:
         (kept,) = list_items(record)
-        assert kept == item, "the rule says what is wrong with it"
+        assert kept == item
     assert record.list_ids(ONE, "us-east-1", ROLE) == ["one"]
     with pytest.raises(ValueError, match=re.escape(f"{path}: item 3 (vol-1): {name} {problem}")):
         record.list_ids(ONE, "us-east-1", VOLUME)
