@@ -77,15 +77,19 @@ def main(arguments: list[str] | None = None) -> int:
         )
         print(f"Compared with {comparison.path} ({comparison.age}).\n")
     rows: list[Row] = []
+    missing: list[str] = []  # the rules that were not previewed
     for number, rule in enumerate(rules):
         result = preview(rule, record)
         print("\n" if number and rows else "", end="")
         print_result(rule, result, comparison, show_all=chosen.all)
         rows += result.rows
+        missing += [] if result.is_previewed else [rule.name]
     if chosen.csv:
         write_csv(chosen.csv, rows)
+    was_there = comparison is not None and any(map(comparison.has_rule, missing))
+    is_expected = chosen.rule or chosen.fail or was_there
     results = {row.compliance_type for row in rows}
-    if "ERROR" in results or not results:
+    if (missing and is_expected) or "ERROR" in results or not results:
         return 1
     is_worse = comparison.is_worse() if comparison else "NON_COMPLIANT" in results
     return 3 if chosen.fail and is_worse else 0

@@ -140,6 +140,7 @@ def test_rule_without_anything_to_evaluate_says_why(project: Project, run: Any) 
     assert run(empty, "--rule=volumes") == (1, ["volumes: the snapshot is empty."])
     volumes = project.write("volumes.json", make_history(make_volume("vol-1", 1)))
     assert run(volumes)[0] == 0, "one of all rules could be evaluated"
+    assert run(volumes, "--fail")[0] == 1, "a pipeline needs all of them"
     assert run(volumes, "--rule=volumes") == (1, [NEEDS_SNAPSHOT])
 
 

@@ -152,6 +152,32 @@ def test_rules_are_compared_each_with_itself(project: Project, run: Run) -> None
     assert "COMPLIANT to NON_COMPLIANT  123456789012  Volumes: 3." in lines
 
 
+@pytest.mark.parametrize(
+    ("earlier", "options", "code"),
+    [
+        ("--rule=sizes", (), 0),
+        ("--rule=sizes", ("--fail",), 1),
+        ("--rule=volumes", (), 1),
+        ("--rule=volumes", ("--fail",), 1),
+        ("--rule=volumes", ("--rule=volumes",), 1),
+    ],
+    ids=[
+        "no results before",
+        "no results before, in a pipeline",
+        "results before",
+        "results before, in a pipeline",
+        "named",
+    ],
+)
+def test_comparison_without_an_expected_rule_is_an_error(
+    earlier: str, options: tuple[str, ...], code: int, project: Project, run: Run
+) -> None:
+    csv_file = project.root / "before.csv"
+    run(write_volumes(project, 1), earlier, "--csv", csv_file)
+    items = project.write("items.json", make_history(make_volume("vol-0", 1)))
+    assert run(items, "--compare", csv_file, *options)[0] == code
+
+
 def test_rule_that_is_not_previewed_is_not_compared(project: Project, run: Run) -> None:
     csv_file = project.root / "before.csv"
     run(write_volumes(project, 1), "--csv", csv_file)
