@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from tqdm import tqdm
 
 from scripts.preview.files import NotExportError, find_files, is_regular
-from scripts.preview.forms import Export, read_exports
+from scripts.preview.forms import AWS_NAME, OTHER_FORM, OTHER_KIND, Export, read_exports
 from scripts.preview.items import (
     IDENTITY,
     NEEDED,
@@ -120,7 +120,7 @@ class Record:
         weakref.finalize(self, self.database.close)
         self.database.executescript(TABLES)
         self.exports: list[Export] = []
-        self.others: list[Path] = []  # the files that are no export
+        self.others: dict[Path, str] = {}  # the files that are no export, and what they are
         self.odd_fields = Counter[str]()  # those of another kind, by their name
         self.odd_examples: dict[str, str] = {}  # what is wrong with the first one
         paths = list(paths)
@@ -128,7 +128,9 @@ class Record:
             self.read_file(path, is_named=is_named)
         if not self.exports:
             names = " and ".join(map(str, paths))
-            raise ValueError(f"{names} holds no export of AWS Config, only {self.name_others()}.")
+            raise ValueError(
+                f"{names} holds no export of AWS Config, only {self.describe_others()}."
+            )
         self.choose_snapshots()
         self.choose_items()
 
@@ -148,15 +150,18 @@ class Record:
                 raise NotExportError(f"{path} {ex}.") from ex
             if any(export.has_items for export in self.exports[first:]):
                 raise ValueError(f"{path}: after an export it {ex}.") from ex
+            if AWS_NAME.match(path.name):
+                fix = "by its name AWS Config wrote it: copy it again, or leave it out"
+                raise ValueError(f"{path} {ex} ({fix}).") from ex
             del self.exports[first:]
-            self.others.append(path)
+            self.others[path] = str(ex).partition(":")[0]
 
     def read_export(self, export: Export) -> None:
         """Read the items of an export."""
         number = len(self.exports)
         self.exports.append(export)
         rows = self.build_item_rows(number, export)
-        export.has_items = self.database.executemany(ADD_ITEM, rows).rowcount > 0
+        self.database.executemany(ADD_ITEM, rows)
         if export.is_query:
             check_query(export)
         if export.is_page:
@@ -183,6 +188,7 @@ class Record:
             if problem := find_problem(item, captured):
                 problem = f"{locate(export, position, raw)}: {problem}"
             body = self.keep(item, export, position) if is_kept else None
+            export.has_items = True
             yield (
                 number,
                 account,
@@ -272,16 +278,25 @@ class Record:
 
     # Telling
 
-    def name_others(self) -> str:
-        """Return how many files are no export, and the first of their names."""
+    def describe_others(self) -> str:
+        """Return how many files are no export, and what the first ones are."""
         number = len(self.others)
-        files = f"{number:,} other file{'' if number == 1 else 's'}"
-        return f"{files} ({name_first(map(str, self.others), number)})" if number else files
+        names = name_first((f"{path} {reason}" for path, reason in self.others.items()), number)
+        return f"{number:,} other file{'' if number == 1 else 's'}{f' ({names})' if names else ''}"
+
+    def list_others(self) -> Iterator[str]:
+        """Yield a sentence for each reason for which files were not read."""
+        for reason, number in Counter(self.others.values()).items():
+            names = name_first(
+                (str(path) for path in self.others if self.others[path] == reason), number
+            )
+            which = "it" if number == 1 else "each"
+            files = f"{number:,} file{'' if number == 1 else 's'}"
+            yield f"Not read, because {which} {reason}: {files} ({names})."
 
     def list_notes(self) -> Iterator[str]:
         """Yield what was left out, and what a rule may read and no item of a file has."""
-        if self.others:
-            yield f"Not read, because they hold no configuration items: {self.name_others()}."
+        yield from self.list_others()
         for export in self.exports:
             if number := export.messages.total():
                 kinds = ", ".join(sorted(export.messages))
@@ -372,6 +387,8 @@ def check_messages(exports: list[Export]) -> None:
     if messages and not any(export.has_items for export in exports):
         is_event = any(export.has_lambda_event for export in exports)
         advice = f" (make run EVENT={exports[0].path} runs it)" if is_event else ""
+        if messages.keys() == {OTHER_KIND} and not is_event:
+            raise NotExportError(OTHER_FORM)
         kinds = ", ".join(sorted(messages))
         raise NotExportError(f"holds no configuration item, only messages: {kinds}{advice}")
 
