@@ -61,6 +61,7 @@ class Export:
     messages: Counter[str] = field(default_factory=Counter)  # those without an item, by their kind
     item_fields: set[str] = field(default_factory=set)  # of the items that are kept
     has_items: bool = False
+    item_region: str = ""  # of the item that was read last: what it is wrapped in tells it
     items: Iterator[JsonObject] = field(default_factory=lambda: iter(()))
 
     @property
@@ -243,6 +244,7 @@ def stream_items(
 
 def read_value(export: Export, name: str | None, value: Any, position: int) -> JsonObject | None:
     """Return the item that an element of the list is or holds; None if it is another message."""
+    export.item_region = ""
     if name in ITEM_LISTS:
         if not isinstance(value, dict):
             raise ValueError(f"{export.path}: {name} must be objects, not {value!r:.100}.")
@@ -282,10 +284,19 @@ def find_item(export: Export, value: Any) -> JsonObject | None:
             export.has_lambda_event = True
         elif value.get("source", "aws.config") != "aws.config":  # EventBridge's, of other services
             break
+        export.item_region = find_region(value) or export.item_region
         wrapper = next((name for name in WRAPPERS if name in value), None)
         value = value[wrapper] if wrapper else None
     export.messages[kind] += 1
     return None
+
+
+def find_region(message: JsonObject) -> str:
+    """Return the Region that an event of EventBridge, or of Lambda, tells; nothing without one."""
+    region = message.get("region") if "detail" in message else None
+    if isinstance(arn := message.get("configRuleArn"), str):
+        region = next(islice(arn.split(":"), 3, None), None)
+    return region if isinstance(region, str) else ""
 
 
 def check_lists(path: Path, name: str | None, value: Any) -> None:

@@ -38,8 +38,8 @@ CREATE TABLE origin (export, account, region, snapshot, named, newest, time);
 CREATE INDEX by_account_region ON origin (account, region);
 """
 ADD_ITEM = "INSERT INTO item VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-# An item of all Regions (IAM's) belongs to the Region of its file; of a snapshot that AWS did not
-# name, to the Region of its other items.
+# An item of all Regions (IAM's) belongs to the Region of its file, or of the event that it is in;
+# of a snapshot that AWS did not name, to the Region of its other items.
 REGION_OF_SNAPSHOT = """
 UPDATE item SET region = :region
 WHERE export = :export AND account = :account AND region = 'global'
@@ -70,6 +70,12 @@ SUPERSEDED = """
 DELETE FROM resource WHERE region = 'global' AND EXISTS (SELECT 1 FROM resource AS other
     WHERE other.account = resource.account AND other.type = resource.type
     AND other.id = resource.id AND other.region != 'global' AND other.captured >= resource.captured)
+"""
+# So what is left may be news that a Region's row lacks.
+LATER_GLOBAL = """
+SELECT DISTINCT resource.id, resource.account FROM resource JOIN resource AS other
+    ON other.account = resource.account AND other.type = resource.type AND other.id = resource.id
+WHERE resource.region = 'global' AND other.region != 'global' ORDER BY 2, 1
 """
 # What the newest snapshot does not hold is gone, unless it was captured later. A global resource
 # is gone if it is older than all snapshots of its account.
@@ -150,11 +156,14 @@ class Record:
                 raise NotExportError(f"{path} {ex}.") from ex
             if any(export.has_items for export in self.exports[first:]):
                 raise ValueError(f"{path}: after an export it {ex}.") from ex
+            reason = str(ex).partition(":")[0]
             if AWS_NAME.match(path.name):
-                fix = "by its name AWS Config wrote it: copy it again, or leave it out"
-                raise ValueError(f"{path} {ex} ({fix}).") from ex
+                fix = "unpack it, copy it again, or leave it out"
+                raise ValueError(
+                    f"{path} {reason}, but AWS Config names its files so: {fix}."
+                ) from ex
             del self.exports[first:]
-            self.others[path] = str(ex).partition(":")[0]
+            self.others[path] = reason
 
     def read_export(self, export: Export) -> None:
         """Read the items of an export."""
@@ -184,6 +193,8 @@ class Record:
                 raise ValueError(f"{locate(export, position, raw)}{ex}") from None
             if region == "global" and export.account_region:
                 region = export.account_region[1]
+            elif region == "global" and export.item_region:
+                region = export.item_region
             captured = parse_time(item.get(CAPTURED))
             if problem := find_problem(item, captured):
                 problem = f"{locate(export, position, raw)}: {problem}"
@@ -309,6 +320,12 @@ class Record:
             names = name_first(self.gone_examples, number)
             where = "in the newest snapshot of their account and Region"
             yield f"Left out because they are not {where}: {number:,} ({names})."
+        if later := self.database.execute(LATER_GLOBAL).fetchall():
+            names = name_first(
+                (f"{show(name)} of {account}" for name, account in later), len(later)
+            )
+            what = "A later item tells no Region, so the earlier one of a Region may be old"
+            yield f"{what}: {len(later):,} ({names})."
         for export in self.exports:
             if export.is_part:
                 fix = "it names some that AWS Config did not process"
