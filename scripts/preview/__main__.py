@@ -62,6 +62,13 @@ def find_types(rules: list[ConfigRule]) -> set[str] | None:
     return {each for rule in triggered for each in rule.resource_types}
 
 
+def check_not_read(csv: Path, record: Record) -> None:
+    """Raise a ValueError if the CSV file is one of those that were read."""
+    paths = {export.path for export in record.exports}
+    if csv.is_file() and any(map(csv.samefile, paths)):
+        raise ValueError(f"CSV must not be one of the files of ITEMS, as {csv} is.")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Print what the rules would report, or what differs; return the exit code."""
     clean_environment()
@@ -70,6 +77,8 @@ def main(arguments: list[str] | None = None) -> int:
     if chosen.csv:
         check_writable(chosen.csv)  # before the work begins
     record = Record(chosen.items, find_types(rules))
+    if chosen.csv:
+        check_not_read(chosen.csv, record)
     print("".join(f"{note}\n" for note in record.list_notes()), end="")
     if comparison:
         comparison.check_account_regions(

@@ -81,7 +81,10 @@ class Export:
 
 
 class TopLevel:
-    """The fields of a JSON text, or of the elements of a list; of a value that it is there."""
+    """The fields of a JSON text, or of the elements of a list.
+
+    A field has its string or number, True for anything else, and None for null.
+    """
 
     def __init__(self) -> None:
         """Begin a text."""
@@ -107,7 +110,7 @@ class TopLevel:
             prefix = "" if prefix == "item" else prefix.removeprefix("item.")
         if event == "map_key" and not prefix:
             self.fields.setdefault(value, None)
-        elif prefix in UNPROCESSED or prefix in self.fields:
+        elif event != "null" and (prefix in UNPROCESSED or prefix in self.fields):
             self.fields[prefix] = value if event in ("string", "number") else True
 
 
@@ -190,7 +193,7 @@ def find_form(export: Export, reader: Reader) -> bool:
         deque(stream_items(export, reader, UNREAD, beginning), maxlen=0)
         return False
     export.top_level = beginning.fields
-    if name in (*ITEM_LISTS, RESULTS) and "fileVersion" not in beginning.fields:
+    if name and "fileVersion" not in beginning.fields:
         reader.top_level = TopLevel()  # in answers of the API the other fields stand last
         export.top_level = reader.top_level.fields
     export.items = stream_items(export, reader, name, beginning)
@@ -240,6 +243,16 @@ def stream_items(
         if not (is_after_text(ex) and begins_text):
             raise explain_error(export.path, beginning, ex) from ex
         reader.next_chunks.appendleft(reader.last_chunk)
+    if name:
+        check_one_list(export.path, reader.top_level or beginning)
+
+
+def check_one_list(path: Path, text: TopLevel) -> None:
+    """Raise a ValueError if a text has more than the list that is read."""
+    names = {*text.lists, *(name for name in NOTIFIED if text.fields.get(name))}
+    if len(names) > 1:
+        fix = "give each a JSON text of its own"
+        raise ValueError(f"{path} has {' and '.join(sorted(names))} in one JSON text: {fix}.")
 
 
 def read_value(export: Export, name: str | None, value: Any, position: int) -> JsonObject | None:

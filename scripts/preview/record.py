@@ -310,7 +310,7 @@ class Record:
         yield from self.list_others()
         for export in self.exports:
             if number := export.messages.total():
-                kinds = ", ".join(sorted(export.messages))
+                kinds = ", ".join(map(show, sorted(export.messages)))
                 messages = f"{number:,} message{'' if number == 1 else 's'}"
                 yield f"{export.path} has {messages} without a configuration item ({kinds})."
         if events := [export.path for export in self.exports if export.has_lambda_event]:
@@ -406,7 +406,7 @@ def check_messages(exports: list[Export]) -> None:
         advice = f" (make run EVENT={exports[0].path} runs it)" if is_event else ""
         if messages.keys() == {OTHER_KIND} and not is_event:
             raise NotExportError(OTHER_FORM)
-        kinds = ", ".join(sorted(messages))
+        kinds = ", ".join(map(show, sorted(messages)))
         raise NotExportError(f"holds no configuration item, only messages: {kinds}{advice}")
 
 
@@ -430,6 +430,8 @@ def read_identity(item: JsonObject, export: Export) -> list[str]:
             raise explain_missing(item, export)
         if not isinstance(value, str):
             raise ValueError(f": {name} must be a string, not {value!r:.100}.")
+        if name != "resourceId" and not value.isprintable():
+            raise ValueError(f": {name} must be printable, not {value!r:.100}.")
         identity.append(value)
     if export.account_region:
         account, region = export.account_region

@@ -515,8 +515,21 @@ LATER, EARLIER = (
         (make_history(LATER) | PAGE, False),
         (make_history(LATER, EARLIER | {"resourceId": "vol-2"}) | PAGE, False),
         (print_select(LATER, EARLIER) | {"NextToken": "2"}, False),
+        ({"NextToken": None} | print_select(LATER, EARLIER), True),
+        (print_select(LATER, EARLIER) | {"NextToken": None}, True),
+        (make_history(LATER) | {"nextToken": None, "configSnapshotId": None}, True),
     ],
-    ids=["a history", "by its CLI", "oldest first", "one item", "two resources", "a query"],
+    ids=[
+        "a history",
+        "by its CLI",
+        "oldest first",
+        "one item",
+        "two resources",
+        "a query",
+        "null before a query",
+        "null after a query",
+        "null after a history",
+    ],
 )
 def test_page_is_read_if_it_has_a_resources_newest_item(
     content: JsonObject, is_accepted: bool, project: Project
@@ -529,6 +542,35 @@ def test_page_is_read_if_it_has_a_resources_newest_item(
         message = re.escape(f"{path} has a nextToken, so it is one page of several: get all")
         with pytest.raises(ValueError, match=f"^{message}"):
             Record([path], None)
+
+
+def test_null_for_a_snapshots_id_makes_no_snapshot(project: Project) -> None:
+    content = {"configSnapshotId": None, "configurationItems": [LATER]}
+    record = Record([project.write("items.json", content)], None)
+    assert record.list_snapshots() == []
+
+
+SEVERAL_LISTS: dict[str, JsonObject] = {
+    "two lists of items": {"configurationItems": [LATER], "baseConfigurationItems": [LATER]},
+    "the first is empty": {"configurationItems": [], "BaseConfigurationItems": [LATER]},
+    "a file of AWS": make_snapshot(LATER) | {"baseConfigurationItems": [LATER]},
+    "rows and items": print_select(LATER) | {"configurationItems": [LATER]},
+    "messages and items": {"Records": [{"body": json.dumps(LATER)}], "configurationItems": [LATER]},
+    "a long list before": {
+        "configurationItems": [LATER] * 999,
+        "baseConfigurationItems": [LATER],
+    },
+    "an item after a list": {"configurationItems": [LATER] * 999, "configurationItem": LATER},
+}
+
+
+@pytest.mark.parametrize("content", SEVERAL_LISTS.values(), ids=SEVERAL_LISTS)
+def test_text_with_several_lists_is_an_error(content: JsonObject, project: Project) -> None:
+    path = project.write("bucket/items.json", content)
+    with pytest.raises(
+        ValueError, match=rf"^{re.escape(str(path))} has \w+ and \w+ in one JSON text"
+    ):
+        Record([project.root / "bucket"], None)
 
 
 @pytest.mark.parametrize("name", ["unprocessedResourceKeys", "UnprocessedResourceIdentifiers"])

@@ -417,6 +417,14 @@ def test_item_and_file_of_different_accounts_are_an_error(
         Record([path], None)
 
 
+@pytest.mark.parametrize("name", ["awsAccountId", "awsRegion", "resourceType"])
+def test_name_that_moves_the_cursor_is_an_error(name: str, project: Project) -> None:
+    path = project.write("items.json", [make_volume("vol-1", 1, **{name: "a\x1b[1A"})])
+    message = re.escape(f"{name} must be printable, not 'a\\x1b[1A'.")
+    with pytest.raises(ValueError, match=message):
+        Record([path], None)
+
+
 UNUSABLE: dict[str, tuple[str, Any, str]] = {
     "no time": (CAPTURED, ABSENT, "is missing"),
     "a time that is none": (CAPTURED, "noon", "must be a time, not 'noon'"),
