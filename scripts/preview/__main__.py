@@ -21,7 +21,7 @@ def parse_arguments(arguments: list[str] | None) -> tuple[argparse.Namespace, li
     """Return the command's arguments, and the rules with the parameters that they give."""
     parser = argparse.ArgumentParser(
         prog="python -m scripts.preview",
-        description="Print what the rules would report of configuration that AWS Config exported.",
+        description=__doc__,
         epilog="Exit code: 0; 1 an error; 2 usage; 3 NON_COMPLIANT, with --fail.",
     )
     parser.add_argument("items", nargs="*", help=f"files, or folders of them: {FORMS}")
@@ -62,6 +62,13 @@ def find_types(rules: list[ConfigRule]) -> set[str] | None:
     return {each for rule in triggered for each in rule.resource_types}
 
 
+def check_not_read(csv: Path, record: Record) -> None:
+    """Raise a ValueError if the CSV file is one of those that were read."""
+    paths = {export.path for export in record.exports}
+    if csv.is_file() and any(map(csv.samefile, paths)):
+        raise ValueError(f"CSV must not be one of the files of ITEMS, as {csv} is.")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Print what the rules would report, or what differs; return the exit code."""
     clean_environment()
@@ -70,6 +77,8 @@ def main(arguments: list[str] | None = None) -> int:
     if chosen.csv:
         check_writable(chosen.csv)  # before the work begins
     record = Record(chosen.items, find_types(rules))
+    if chosen.csv:
+        check_not_read(chosen.csv, record)
     print("".join(f"{note}\n" for note in record.list_notes()), end="")
     if comparison:
         comparison.check_account_regions(
@@ -77,15 +86,19 @@ def main(arguments: list[str] | None = None) -> int:
         )
         print(f"Compared with {comparison.path} ({comparison.age}).\n")
     rows: list[Row] = []
+    missing: list[str] = []  # the rules that were not previewed
     for number, rule in enumerate(rules):
         result = preview(rule, record)
         print("\n" if number and rows else "", end="")
         print_result(rule, result, comparison, show_all=chosen.all)
         rows += result.rows
+        missing += [] if result.is_previewed else [rule.name]
     if chosen.csv:
         write_csv(chosen.csv, rows)
+    was_there = comparison is not None and any(map(comparison.has_rule, missing))
+    is_expected = chosen.rule or chosen.fail or was_there
     results = {row.compliance_type for row in rows}
-    if "ERROR" in results or not results:
+    if (missing and is_expected) or "ERROR" in results or not results:
         return 1
     is_worse = comparison.is_worse() if comparison else "NON_COMPLIANT" in results
     return 3 if chosen.fail and is_worse else 0

@@ -5,7 +5,7 @@ import weakref
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import ijson
 
@@ -149,18 +149,32 @@ def read_deployed(
     try:
         for position, result in enumerate(ijson.items(reader, "EvaluationResults.item"), 1):
             try:
-                qualifier = result["EvaluationResultIdentifier"]["EvaluationResultQualifier"]
-                resource = qualifier["ResourceType"], qualifier["ResourceId"]
-                recorded = parse_time(result.get("ResultRecordedTime"))
-                seconds = recorded.timestamp() if recorded else None
-                row = rule, "", "", *resource, result["ComplianceType"], seconds
-            except (KeyError, TypeError) as ex:
+                row = read_result(result)
+            except KeyError as ex:
                 raise ValueError(f"{path}: result {position} lacks {ex}.") from None
-            if qualifier.get("EvaluationMode") != "PROACTIVE":  # of no resource that exists
-                yield row
+            except TypeError:
+                raise ValueError(f"{path}: result {position} is no evaluation result.") from None
+            if row:
+                yield rule, "", "", *row
     except ijson.JSONError as ex:
         raise ValueError(f"{path} is damaged, its JSON breaks off: export it again.") from ex
-    if "EvaluationResults" not in reader.top_level.fields:
+    if not reader.top_level.fields.get("EvaluationResults"):
         raise ValueError(f"{path} must be the CSV file of a preview, or {DEPLOYED}.")
     if reader.top_level.fields.get("NextToken"):
         raise ValueError(f"{path} has a NextToken, so it is one page: leave out --max-items.")
+
+
+def read_result(result: Any) -> tuple[str | float | None, ...] | None:
+    """Return the resource type, the id, the compliance type and the time of a result.
+
+    None: it is proactive, so it is of no resource that exists. KeyError: a field that it lacks.
+    TypeError: a value of another kind.
+    """
+    qualifier = result["EvaluationResultIdentifier"]["EvaluationResultQualifier"]
+    names = qualifier["ResourceType"], qualifier["ResourceId"], result["ComplianceType"]
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError(f"The names must be strings, not {names}.")
+    if qualifier.get("EvaluationMode") == "PROACTIVE":
+        return None
+    recorded = parse_time(result.get("ResultRecordedTime"))
+    return *names, recorded.timestamp() if recorded else None

@@ -21,7 +21,10 @@ ARCHIVES |= {b"\xfd7zXZ": "an xz file", b"\x28\xb5\x2f\xfd": "a zstd file"}
 
 
 class NotExportError(ValueError):
-    """The file is not what AWS Config exports; the message begins with a verb."""
+    """The file is not what AWS Config exports.
+
+    The message begins with a verb, and before a colon it says what the file is.
+    """
 
 
 def find_files(paths: Iterable[Path]) -> dict[Path, bool]:

@@ -38,6 +38,9 @@ POWERSHELL = (
     "is what PowerShell's cmdlets print, whose fields have other names: export with the AWS CLI "
     "(aws configservice select-resource-config)"
 )
+OTHER_FORM = f"is of another form: it must be {FORMS}"
+OTHER_KIND = "of another kind"
+UNREAD = "?"  # in place of a list's name: of a text of another form nothing is read
 UNPROCESSED = ("unprocessedResourceKeys.item", "UnprocessedResourceIdentifiers.item")
 # ACCOUNT_Config_REGION_ConfigSnapshot_20261105T091527Z_ID.json.gz, ..._ConfigHistory_TYPE_...
 AWS_NAME = re.compile(
@@ -58,6 +61,7 @@ class Export:
     messages: Counter[str] = field(default_factory=Counter)  # those without an item, by their kind
     item_fields: set[str] = field(default_factory=set)  # of the items that are kept
     has_items: bool = False
+    item_region: str = ""  # of the item that was read last: what it is wrapped in tells it
     items: Iterator[JsonObject] = field(default_factory=lambda: iter(()))
 
     @property
@@ -77,7 +81,10 @@ class Export:
 
 
 class TopLevel:
-    """The fields of a JSON text, or of the elements of a list; of a value that it is there."""
+    """The fields of a JSON text, or of the elements of a list.
+
+    A field has its string or number, True for anything else, and None for null.
+    """
 
     def __init__(self) -> None:
         """Begin a text."""
@@ -103,7 +110,7 @@ class TopLevel:
             prefix = "" if prefix == "item" else prefix.removeprefix("item.")
         if event == "map_key" and not prefix:
             self.fields.setdefault(value, None)
-        elif prefix in UNPROCESSED or prefix in self.fields:
+        elif event != "null" and (prefix in UNPROCESSED or prefix in self.fields):
             self.fields[prefix] = value if event in ("string", "number") else True
 
 
@@ -144,39 +151,53 @@ def read_exports(path: Path) -> Iterator[Export]:
     """
     reader = Reader(read_chunks(path))
     is_empty = True
+    export = begin_export(path)
     while next(reader.look_ahead(), b"").strip():
         is_empty = False
-        export = Export(path)
-        if named := AWS_NAME.match(path.name):
-            export.account_region = named[1], named[2]
-            with suppress(TypeError, ValueError):  # no snapshot, or a name that tells no time
-                time = datetime.strptime(f"{named[3]}+0000", "%Y%m%dT%H%M%SZ%z")
-                export.time = time.timestamp()
-        find_form(export, reader)
-        yield export
+        if find_form(export, reader):
+            yield export
+            export = begin_export(path)
     if is_empty:
         raise NotExportError("is empty")
+    if export.messages:
+        yield export
 
 
-def find_form(export: Export, reader: Reader) -> None:
-    """Let the export have its items, by what the next text begins with."""
+def begin_export(path: Path) -> Export:
+    """Return an export with what the file's name tells."""
+    export = Export(path)
+    if named := AWS_NAME.match(path.name):
+        export.account_region = named[1], named[2]
+        with suppress(TypeError, ValueError):  # no snapshot, or a name that tells no time
+            time = datetime.strptime(f"{named[3]}+0000", "%Y%m%dT%H%M%SZ%z")
+            export.time = time.timestamp()
+    return export
+
+
+def find_form(export: Export, reader: Reader) -> bool:
+    """Let the export have its items, by what the next text begins with.
+
+    Return whether it has any; a text of another form is passed over, and counted.
+    """
     beginning = TopLevel()
     try:
         look_at(beginning, reader)
     except ijson.JSONError as ex:
         if not is_after_text(ex):
             raise explain_error(export.path, beginning, ex) from ex
-    if not beginning.lists and MESSAGE_FIELDS.isdisjoint(beginning.fields):
-        if is_powershell(beginning.fields):
-            raise NotExportError(POWERSHELL)
-        raise NotExportError(f"must be {FORMS}")
     name = beginning.lists[0] if beginning.lists else None
-    export.top_level = beginning.fields
     reader.number, reader.top_level = 0, None
-    if name in (*ITEM_LISTS, RESULTS) and "fileVersion" not in beginning.fields:
+    if name is None and MESSAGE_FIELDS.isdisjoint(beginning.fields):
+        check_names(beginning.fields)
+        export.messages[OTHER_KIND] += 1
+        deque(stream_items(export, reader, UNREAD, beginning), maxlen=0)
+        return False
+    export.top_level = beginning.fields
+    if name and "fileVersion" not in beginning.fields:
         reader.top_level = TopLevel()  # in answers of the API the other fields stand last
         export.top_level = reader.top_level.fields
     export.items = stream_items(export, reader, name, beginning)
+    return True
 
 
 def look_at(beginning: TopLevel, reader: Reader) -> None:
@@ -200,7 +221,7 @@ def explain_error(path: Path, beginning: TopLevel, error: ijson.JSONError) -> Va
     said = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
     reason = said.partition("\n")[0].removeprefix("parse error: ")
     if OWN_FIELDS.isdisjoint(beginning.fields):
-        return NotExportError(f"is not JSON ({reason})")
+        return NotExportError(f"is not JSON: {reason}")
     return ValueError(
         f"{path} is damaged, its JSON breaks off ({reason}): export or copy it again."
     )
@@ -222,10 +243,21 @@ def stream_items(
         if not (is_after_text(ex) and begins_text):
             raise explain_error(export.path, beginning, ex) from ex
         reader.next_chunks.appendleft(reader.last_chunk)
+    if name:
+        check_one_list(export.path, reader.top_level or beginning)
+
+
+def check_one_list(path: Path, text: TopLevel) -> None:
+    """Raise a ValueError if a text has more than the list that is read."""
+    names = {*text.lists, *(name for name in NOTIFIED if text.fields.get(name))}
+    if len(names) > 1:
+        fix = "give each a JSON text of its own"
+        raise ValueError(f"{path} has {' and '.join(sorted(names))} in one JSON text: {fix}.")
 
 
 def read_value(export: Export, name: str | None, value: Any, position: int) -> JsonObject | None:
     """Return the item that an element of the list is or holds; None if it is another message."""
+    export.item_region = ""
     if name in ITEM_LISTS:
         if not isinstance(value, dict):
             raise ValueError(f"{export.path}: {name} must be objects, not {value!r:.100}.")
@@ -236,8 +268,11 @@ def read_value(export: Export, name: str | None, value: Any, position: int) -> J
         return row
     check_lists(export.path, name, row)
     item = find_item(export, row)
-    if item is None and position == 1:
-        check_message(row)
+    if item is None and isinstance(row, dict):
+        check_names(row)
+        # Whoever writes such a list wraps every message; CloudTrail's logs are long.
+        if name in MESSAGE_LISTS and position == 1 and MESSAGE_FIELDS.isdisjoint(row):
+            raise NotExportError(OTHER_FORM)
     return item
 
 
@@ -252,7 +287,7 @@ def is_row(value: JsonObject, name: str | None) -> bool:
 
 def find_item(export: Export, value: Any) -> JsonObject | None:
     """Return the item in a message, however wrapped; None, and counted, without one."""
-    kind = "of another kind"
+    kind = OTHER_KIND
     while isinstance(value := parse(value), dict):
         if isinstance(value.get("messageType"), str):
             kind = value["messageType"]
@@ -262,10 +297,19 @@ def find_item(export: Export, value: Any) -> JsonObject | None:
             export.has_lambda_event = True
         elif value.get("source", "aws.config") != "aws.config":  # EventBridge's, of other services
             break
+        export.item_region = find_region(value) or export.item_region
         wrapper = next((name for name in WRAPPERS if name in value), None)
         value = value[wrapper] if wrapper else None
     export.messages[kind] += 1
     return None
+
+
+def find_region(message: JsonObject) -> str:
+    """Return the Region that an event of EventBridge, or of Lambda, tells; nothing without one."""
+    region = message.get("region") if "detail" in message else None
+    if isinstance(arn := message.get("configRuleArn"), str):
+        region = next(islice(arn.split(":"), 3, None), None)
+    return region if isinstance(region, str) else ""
 
 
 def check_lists(path: Path, name: str | None, value: Any) -> None:
@@ -279,18 +323,10 @@ def check_lists(path: Path, name: str | None, value: Any) -> None:
         raise ValueError(f"{path} mixes items and lists of them: give each a file of its own.")
 
 
-def check_message(value: Any) -> None:
-    """Raise an error that says what a file is that begins with no item and no known message."""
-    fields = value.keys() if isinstance(value, dict) else set[str]()
-    if is_powershell(fields):
+def check_names(fields: Collection[str]) -> None:
+    """Raise a NotExportError if the fields have the names that AWS's cmdlets give them."""
+    if len({"AccountId", "ResourceId", "ResourceType"}.intersection(fields)) > 1:
         raise NotExportError(POWERSHELL)
-    if MESSAGE_FIELDS.isdisjoint(fields):
-        raise NotExportError(f"must be {FORMS}")
-
-
-def is_powershell(fields: Collection[str]) -> bool:
-    """Return whether the names are those of AWS's cmdlets."""
-    return len({"AccountId", "ResourceId", "ResourceType"}.intersection(fields)) > 1
 
 
 def parse(text: Any) -> Any:

@@ -66,7 +66,7 @@ def find_missing(item: JsonObject, names: Iterable[str]) -> list[str]:
     return [name for name in names if not item.get(name)]
 
 
-def find_problem(item: JsonObject, captured: datetime | None) -> str | None:
+def find_state_problem(item: JsonObject, captured: datetime | None) -> str | None:
     """Return why nobody can tell the resource's state, or when it had it; None if one can."""
     if not isinstance(item.get(STATUS), str) or not item[STATUS]:
         return describe(item, STATUS, "a string")

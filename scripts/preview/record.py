@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from tqdm import tqdm
 
 from scripts.preview.files import NotExportError, find_files, is_regular
-from scripts.preview.forms import Export, read_exports
+from scripts.preview.forms import AWS_NAME, OTHER_FORM, OTHER_KIND, Export, read_exports
 from scripts.preview.items import (
     IDENTITY,
     NEEDED,
@@ -20,7 +20,7 @@ from scripts.preview.items import (
     SELECT,
     STATUS,
     find_missing,
-    find_problem,
+    find_state_problem,
     list_odd_fields,
     parse_time,
     to_event_form,
@@ -38,8 +38,8 @@ CREATE TABLE origin (export, account, region, snapshot, named, newest, time);
 CREATE INDEX by_account_region ON origin (account, region);
 """
 ADD_ITEM = "INSERT INTO item VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-# An item of all Regions (IAM's) belongs to the Region of its file; of a snapshot that AWS did not
-# name, to the Region of its other items.
+# An item of all Regions (IAM's) belongs to the Region of its file, or of the event that it is in;
+# of a snapshot that AWS did not name, to the Region of its other items.
 REGION_OF_SNAPSHOT = """
 UPDATE item SET region = :region
 WHERE export = :export AND account = :account AND region = 'global'
@@ -71,6 +71,12 @@ DELETE FROM resource WHERE region = 'global' AND EXISTS (SELECT 1 FROM resource 
     WHERE other.account = resource.account AND other.type = resource.type
     AND other.id = resource.id AND other.region != 'global' AND other.captured >= resource.captured)
 """
+# So what is left may be news that a Region's row lacks.
+LATER_GLOBAL = """
+SELECT DISTINCT resource.id, resource.account FROM resource JOIN resource AS other
+    ON other.account = resource.account AND other.type = resource.type AND other.id = resource.id
+WHERE resource.region = 'global' AND other.region != 'global' ORDER BY 2, 1
+"""
 # What the newest snapshot does not hold counts as deleted, unless it was captured later. A global
 # resource counts as deleted if it is older than all snapshots of its account.
 GONE = """
@@ -85,7 +91,7 @@ WHERE body IS NOT NULL
 ORDER BY resource.account, resource.region, resource.type, resource.id
 """
 # A global resource belongs to every Region, unless a Region's file tells of it.
-LISTED = """
+LISTED_IDS = """
 SELECT id, is_there, problem FROM resource
 WHERE account = :account AND type = :type AND (region = :region OR region = 'global'
     AND NOT EXISTS (SELECT 1 FROM resource AS other WHERE other.account = resource.account
@@ -120,7 +126,7 @@ class Record:
         weakref.finalize(self, self.database.close)
         self.database.executescript(TABLES)
         self.exports: list[Export] = []
-        self.others: list[Path] = []  # the files that are no export
+        self.others: dict[Path, str] = {}  # the files that are no export, and what they are
         self.odd_fields = Counter[str]()  # those of another kind, by their name
         self.odd_examples: dict[str, str] = {}  # what is wrong with the first one
         paths = list(paths)
@@ -128,7 +134,9 @@ class Record:
             self.read_file(path, is_named=is_named)
         if not self.exports:
             names = " and ".join(map(str, paths))
-            raise ValueError(f"{names} holds no export of AWS Config, only {self.name_others()}.")
+            raise ValueError(
+                f"{names} holds no export of AWS Config, only {self.describe_others()}."
+            )
         self.choose_snapshots()
         self.choose_items()
 
@@ -148,15 +156,21 @@ class Record:
                 raise NotExportError(f"{path} {ex}.") from ex
             if any(export.has_items for export in self.exports[first:]):
                 raise ValueError(f"{path}: after an export it {ex}.") from ex
+            reason = str(ex).partition(":")[0]
+            if AWS_NAME.match(path.name):
+                fix = "unpack it, copy it again, or leave it out"
+                raise ValueError(
+                    f"{path} {reason}, but AWS Config names its files so: {fix}."
+                ) from ex
             del self.exports[first:]
-            self.others.append(path)
+            self.others[path] = reason
 
     def read_export(self, export: Export) -> None:
         """Read the items of an export."""
         number = len(self.exports)
         self.exports.append(export)
         rows = self.build_item_rows(number, export)
-        export.has_items = self.database.executemany(ADD_ITEM, rows).rowcount > 0
+        self.database.executemany(ADD_ITEM, rows)
         if export.is_query:
             check_query(export)
         if export.is_page:
@@ -179,10 +193,13 @@ class Record:
                 raise ValueError(f"{locate(export, position, raw)}{ex}") from None
             if region == "global" and export.account_region:
                 region = export.account_region[1]
+            elif region == "global" and export.item_region:
+                region = export.item_region
             captured = parse_time(item.get(CAPTURED))
-            if problem := find_problem(item, captured):
+            if problem := find_state_problem(item, captured):
                 problem = f"{locate(export, position, raw)}: {problem}"
-            body = self.keep(item, export, position) if is_kept else None
+            body = self.write_item(item, export, position) if is_kept else None
+            export.has_items = True
             yield (
                 number,
                 account,
@@ -196,7 +213,7 @@ class Record:
                 body,
             )
 
-    def keep(self, item: JsonObject, export: Export, position: int) -> str:
+    def write_item(self, item: JsonObject, export: Export, position: int) -> str:
         """Return the item as JSON; note the fields that it has, and those of another kind."""
         export.item_fields |= item.keys()
         for name, reason in list_odd_fields(item):
@@ -272,19 +289,28 @@ class Record:
 
     # Telling
 
-    def name_others(self) -> str:
-        """Return how many files are no export, and the first of their names."""
+    def describe_others(self) -> str:
+        """Return how many files are no export, and what the first ones are."""
         number = len(self.others)
-        files = f"{number:,} other file{'' if number == 1 else 's'}"
-        return f"{files} ({name_first(map(str, self.others), number)})" if number else files
+        names = name_first((f"{path} {reason}" for path, reason in self.others.items()), number)
+        return f"{number:,} other file{'' if number == 1 else 's'}{f' ({names})' if names else ''}"
+
+    def list_others(self) -> Iterator[str]:
+        """Yield a sentence for each reason for which files were not read."""
+        for reason, number in Counter(self.others.values()).items():
+            names = name_first(
+                (str(path) for path in self.others if self.others[path] == reason), number
+            )
+            which = "it" if number == 1 else "each"
+            files = f"{number:,} file{'' if number == 1 else 's'}"
+            yield f"Not read, because {which} {reason}: {files} ({names})."
 
     def list_notes(self) -> Iterator[str]:
         """Yield what was left out, and what a rule may read and no item of a file has."""
-        if self.others:
-            yield f"Not read, because they hold no configuration items: {self.name_others()}."
+        yield from self.list_others()
         for export in self.exports:
             if number := export.messages.total():
-                kinds = ", ".join(sorted(export.messages))
+                kinds = ", ".join(map(show, sorted(export.messages)))
                 messages = f"{number:,} message{'' if number == 1 else 's'}"
                 yield f"{export.path} has {messages} without a configuration item ({kinds})."
         if events := [export.path for export in self.exports if export.has_lambda_event]:
@@ -294,6 +320,12 @@ class Record:
             names = name_first(self.gone_examples, number)
             where = "in the newest snapshot of their account and Region"
             yield f"Left out because they are not {where}: {number:,} ({names})."
+        if later := self.database.execute(LATER_GLOBAL).fetchall():
+            names = name_first(
+                (f"{show(name)} of {account}" for name, account in later), len(later)
+            )
+            what = "A later item tells no Region, so the earlier one of a Region may be old"
+            yield f"{what}: {len(later):,} ({names})."
         for export in self.exports:
             if export.is_part:
                 fix = "it names some that AWS Config did not process"
@@ -330,7 +362,7 @@ class Record:
         """Return the ids of an account's resources; ValueError if an item lacks what this needs."""
         values = {"account": account, "region": region, "type": resource_type}
         ids = []
-        for resource_id, is_there, problem in self.database.execute(LISTED, values):
+        for resource_id, is_there, problem in self.database.execute(LISTED_IDS, values):
             if problem:
                 raise ValueError(f"{problem}.")
             if is_there:
@@ -372,7 +404,9 @@ def check_messages(exports: list[Export]) -> None:
     if messages and not any(export.has_items for export in exports):
         is_event = any(export.has_lambda_event for export in exports)
         advice = f" (make run EVENT={exports[0].path} runs it)" if is_event else ""
-        kinds = ", ".join(sorted(messages))
+        if messages.keys() == {OTHER_KIND} and not is_event:
+            raise NotExportError(OTHER_FORM)
+        kinds = ", ".join(map(show, sorted(messages)))
         raise NotExportError(f"holds no configuration item, only messages: {kinds}{advice}")
 
 
@@ -396,6 +430,8 @@ def read_identity(item: JsonObject, export: Export) -> list[str]:
             raise explain_missing(item, export)
         if not isinstance(value, str):
             raise ValueError(f": {name} must be a string, not {value!r:.100}.")
+        if name != "resourceId" and not value.isprintable():
+            raise ValueError(f": {name} must be printable, not {value!r:.100}.")
         identity.append(value)
     if export.account_region:
         account, region = export.account_region

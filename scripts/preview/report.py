@@ -19,12 +19,13 @@ def print_preview(rule: ConfigRule, result: Preview, *, show_all: bool) -> None:
     shown = [row for row in result.rows if row.compliance_type in kinds]
     frequent = Counter(row.annotation for row in shown).most_common(ANNOTATIONS_SHOWN)
     if frequent and frequent[0][1] > 1:
-        print(*(f"{number:>7,} x  {text}" for text, number in frequent), "", sep="\n")
+        print(*(f"{number:>7,} x  {escape(text)}" for text, number in frequent), "", sep="\n")
     listed = shown if show_all else shown[:RESOURCES_SHOWN]
     has_several = len({(row.account, row.region) for row in result.rows}) > 1
     for row in listed:
         where = (row.account, row.region) if has_several else ()
-        print(format_result(row.compliance_type, row.resource_id, *where, row.annotation))
+        details = row.resource_id, *where, row.annotation
+        print(format_result(row.compliance_type, *map(escape, details)))
     if len(shown) > len(listed):
         print(f"and {len(shown) - len(listed):,} more (ALL=1, or CSV=file)")
     print_end(rule, result)
@@ -52,10 +53,17 @@ def print_differences(
         if show_all or left[kind] <= RESOURCES_SHOWN:
             where = (each.account, each.region) if has_several else ()
             change = name_change(each.earlier, each.later)
-            print(format_result(change, each.resource_id, *where, each.annotation))
+            details = each.resource_id, *where, each.annotation
+            print(format_result(change, *map(escape, details)))
     if not show_all and (more := sum(max(number - RESOURCES_SHOWN, 0) for number in left.values())):
         print(f"and {more:,} more (ALL=1)")
     print_end(rule, result)
+
+
+def escape(text: str) -> str:
+    """Return the text on one line, without what a terminal would act on."""
+    line = " ".join(text.split())
+    return line if line.isprintable() else repr(line)[1:-1]
 
 
 def name_change(earlier: str | None, later: str | None) -> str:
@@ -86,7 +94,8 @@ def print_end(rule: ConfigRule, result: Preview) -> None:
             errors[row.annotation.partition(":")[0], *row.frames].append(row)
     for (_kind, *frames), same in errors.items():
         more = f"and {len(same) - 1:,} more" if len(same) > 1 else ""
-        print(format_result("ERROR", same[0].resource_id, more, same[0].annotation))
+        details = same[0].resource_id, more, same[0].annotation
+        print(format_result("ERROR", *map(escape, details)))
         print("".join(f"    {line}\n" for line in frames), end="")
     if result.note:
         print(result.note)

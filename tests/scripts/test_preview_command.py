@@ -140,6 +140,7 @@ def test_rule_without_anything_to_evaluate_says_why(project: Project, run: Any) 
     assert run(empty, "--rule=volumes") == (1, ["volumes: the snapshot is empty."])
     volumes = project.write("volumes.json", make_history(make_volume("vol-1", 1)))
     assert run(volumes)[0] == 0, "one of all rules could be evaluated"
+    assert run(volumes, "--fail")[0] == 1, "a pipeline needs all of them"
     assert run(volumes, "--rule=volumes") == (1, [NEEDS_SNAPSHOT])
 
 
@@ -213,6 +214,56 @@ def test_csv_has_every_result_and_no_formula(project: Project, run: Any) -> None
         [*place, "AWS::EC2::Volume", "'=1+1", *evaluated],
         [*place, "AWS::EC2::Volume", "vol-2", "ERROR", "KeyError: 'size'", ""],
     ]
+
+
+@pytest.mark.parametrize("is_linked", [False, True], ids=["itself", "by a link"])
+@pytest.mark.parametrize("is_named", [False, True], ids=["in a folder", "named"])
+def test_csv_is_none_of_the_files_that_are_read(
+    is_linked: bool, is_named: bool, project: Project, run: Any
+) -> None:
+    path = project.write("bucket/items.json", make_history(make_volume("vol-1", 1)))
+    content = path.read_text()
+    csv_file = project.root / "report.csv" if is_linked else path
+    if is_linked:
+        csv_file.symlink_to(path)
+    with pytest.raises(ValueError, match=r"^CSV must not be one of the files of ITEMS, as .+ is\."):
+        run(path if is_named else path.parent, "--csv", csv_file)
+    assert path.read_text() == content
+
+
+def test_csv_in_the_folder_of_the_exports_can_be_replaced(project: Project, run: Any) -> None:
+    path = project.write("bucket/items.json", make_history(make_volume("vol-1", 1)))
+    for _again in range(2):
+        assert run(path.parent, "--rule=sizes", "--csv", path.parent / "report.csv")[0] == 0
+
+
+HOSTILE = "v\x1b[2K\x1b[1A\x1b[32mCOMPLIANT\u202e"
+PRINTED: dict[str, tuple[JsonObject, list[str]]] = {
+    "listed": ({"configuration": {"size": 9}}, ["--rule=sizes"]),
+    "an error": ({"configuration": {}}, ["--rule=sizes"]),
+    "compared": ({"configuration": {"size": 9}}, ["--rule=sizes", "--compare"]),
+}
+
+
+@pytest.mark.parametrize(("fields", "arguments"), PRINTED.values(), ids=PRINTED)
+def test_id_does_not_reach_the_terminal_as_it_is(
+    fields: JsonObject, arguments: list[str], project: Project, run: Any
+) -> None:
+    items = [make_volume(HOSTILE, 1, **fields), make_volume("vol-1", 1)]
+    path = project.write("items.json", make_history(*items))
+    before = project.root / "before.csv"
+    run(project.write("before.json", make_history(items[1])), "--rule=sizes", "--csv", before)
+    _, lines = run(path, *arguments, *([before] if "--compare" in arguments else []))
+    assert all(map(str.isprintable, lines))
+    assert any(r"v\x1b[2K\x1b[1A\x1b[32mCOMPLIANT\u202e" in line for line in lines)
+
+
+def test_annotation_does_not_reach_the_terminal_as_it_is(project: Project, run: Any) -> None:
+    project.replace("sizes/app.py", 'f"Size ', 'f"\\x1b[1A\\nSize ')
+    items = [make_volume(f"vol-{each}", 9) for each in range(2)]
+    _, lines = run(project.write("items.json", make_history(*items)), "--rule=sizes")
+    assert lines[5] == r"      2 x  \x1b[1A Size 9, limit 3."
+    assert all(map(str.isprintable, lines))
 
 
 @pytest.mark.parametrize(

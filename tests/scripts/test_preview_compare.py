@@ -152,6 +152,32 @@ def test_rules_are_compared_each_with_itself(project: Project, run: Run) -> None
     assert "COMPLIANT to NON_COMPLIANT  123456789012  Volumes: 3." in lines
 
 
+@pytest.mark.parametrize(
+    ("earlier", "options", "code"),
+    [
+        ("--rule=sizes", (), 0),
+        ("--rule=sizes", ("--fail",), 1),
+        ("--rule=volumes", (), 1),
+        ("--rule=volumes", ("--fail",), 1),
+        ("--rule=volumes", ("--rule=volumes",), 1),
+    ],
+    ids=[
+        "no results before",
+        "no results before, in a pipeline",
+        "results before",
+        "results before, in a pipeline",
+        "named",
+    ],
+)
+def test_comparison_without_an_expected_rule_is_an_error(
+    earlier: str, options: tuple[str, ...], code: int, project: Project, run: Run
+) -> None:
+    csv_file = project.root / "before.csv"
+    run(write_volumes(project, 1), earlier, "--csv", csv_file)
+    items = project.write("items.json", make_history(make_volume("vol-0", 1)))
+    assert run(items, "--compare", csv_file, *options)[0] == code
+
+
 def test_rule_that_is_not_previewed_is_not_compared(project: Project, run: Run) -> None:
     csv_file = project.root / "before.csv"
     run(write_volumes(project, 1), "--csv", csv_file)
@@ -261,6 +287,12 @@ def test_deployed_results_without_a_time_have_the_files(project: Project, run: R
     assert lines[0] == f"Compared with {path} (file of 2026-11-06 10:00 UTC)."
 
 
+def test_deployed_results_may_tell_that_no_page_follows(project: Project, run: Run) -> None:
+    path = project.write("deployed.json", report(("vol-0", "COMPLIANT")) | {"NextToken": None})
+    _, lines = run(write_volumes(project, 1), "--rule=sizes", "--compare", path)
+    assert list_changes(lines) == ["nothing changed"]
+
+
 def test_proactive_results_are_of_no_resource(project: Project, run: Run) -> None:
     path = project.write("deployed.json", report(("x", "COMPLIANT"), EvaluationMode="PROACTIVE"))
     lines = run(write_volumes(project), "--rule=sizes", "--compare", path)[1]
@@ -292,6 +324,15 @@ NO_RESULTS: dict[str, tuple[str, str]] = {
     "other results": (
         '{"EvaluationResults": [{"a": 1}]}',
         "result 1 lacks 'EvaluationResultIdentif",
+    ),
+    "null for a result": ('{"EvaluationResults": [null]}', "result 1 is no evaluation result."),
+    "a number for an id": (
+        json.dumps(report(("v", "COMPLIANT"), ResourceId=5)),
+        "result 1 is no evaluation result.",
+    ),
+    "null for the results": (
+        '{"EvaluationResults": null}',
+        "must be the CSV file of a preview, or",
     ),
 }
 

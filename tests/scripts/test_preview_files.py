@@ -274,8 +274,11 @@ def test_file_of_another_kind_is_noted_in_a_folder(content: Any, project: Projec
     record = Record([project.root / "bucket"], None)
     assert len(list_items(record)) == 1
     (note,) = record.list_notes()
-    assert note == f"Not read, because they hold no configuration items: 1 other file ({path})."
-    with pytest.raises(ValueError, match=f"^{re.escape(str(path))} (is|must|holds) "):
+    what = re.fullmatch(
+        rf"Not read, because it ((is|holds) .+): 1 file \({re.escape(str(path))}\)\.", note
+    )
+    assert what
+    with pytest.raises(ValueError, match=f"^{re.escape(f'{path} {what[1]}')}"):
         Record([path], None)
 
 
@@ -283,9 +286,71 @@ def test_note_has_the_number_and_first_names(project: Project) -> None:
     project.write("bucket/a.json", make_snapshot())
     for number in range(12):
         project.write(f"bucket/{number:02}.txt", "x")
-    (note,) = Record([project.root / "bucket"], None).list_notes()
-    assert ": 12 other files (" in note
-    assert note.endswith("/02.txt and 9 more).")
+    project.write("bucket/99.zip", "PK\x03\x04")
+    several, one = Record([project.root / "bucket"], None).list_notes()
+    assert several.startswith("Not read, because each is not JSON: 12 files (")
+    assert several.endswith("/02.txt and 9 more).")
+    assert one.startswith("Not read, because it is a zip archive: 1 file (")
+
+
+AWS_FILES = {
+    "empty": b"",
+    "refused by S3": b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>",
+    "cut after some bytes": b'{"fil',
+    "an archive": b"PK\x03\x04",
+    "another object": b'{"a": 1}',
+    "another list": b'[{"a": 1}]',
+    "messages": b'{"messageType": "ScheduledNotification"}',
+}
+AWS_NAMES = {
+    "a snapshot": f"{ONE}_Config_us-east-1_ConfigSnapshot_20261105T091527Z_4f2.json.gz",
+    "a history": f"{ONE}_Config_us-east-1_ConfigHistory_{VOLUME}_20261105T091527Z_1.json.gz",
+}
+
+
+@pytest.mark.parametrize("name", AWS_NAMES.values(), ids=AWS_NAMES)
+@pytest.mark.parametrize("content", AWS_FILES.values(), ids=AWS_FILES)
+def test_unreadable_file_of_aws_is_an_error_in_folders(
+    content: bytes, name: str, project: Project
+) -> None:
+    project.write("bucket/a.json", make_snapshot(make_volume("vol-1", 1)))
+    path = project.root / "bucket" / name
+    path.write_bytes(content)
+    message = rf"^{re.escape(str(path))} (is|holds) .+, but AWS Config names its files so: unpack"
+    with pytest.raises(ValueError, match=message):
+        Record([project.root / "bucket"], None)
+
+
+LATE: dict[str, str] = {
+    "a list": json.dumps([{"name": 1}, 5, ["x"], make_volume("vol-1", 1)]),
+    "a list of a query": json.dumps(
+        {"Results": [{"name": 1}, *print_select(make_volume("vol-1", 1))["Results"]]}
+    ),
+    "a line": '{"name": 1}\n{"name": 2}\n' + json.dumps(make_volume("vol-1", 1)),
+    "a long line": json.dumps({"name": ["x" * 99] * 20_000})
+    + "\n"
+    + json.dumps([make_volume("vol-1", 1)]),
+    "a line before a snapshot": '{"name": 1}\n'
+    + json.dumps(make_snapshot(make_volume("vol-1", 1))),
+    "a line after an item's list": json.dumps([make_volume("vol-1", 1)]) + '\n{"name": 1}',
+}
+
+
+@pytest.mark.parametrize("content", LATE.values(), ids=LATE)
+def test_items_are_read_though_something_else_stands_there(content: str, project: Project) -> None:
+    path = project.write("bucket/items.json", content)
+    record = Record([project.root / "bucket"], {VOLUME})
+    assert [item["resourceId"] for item in list_items(record)] == ["vol-1"]
+    (note,) = record.list_notes()
+    assert note.startswith(f"{path} has ")
+    assert note.endswith(" without a configuration item (of another kind).")
+
+
+def test_powershell_rows_after_an_item_are_an_error(project: Project) -> None:
+    rows = [make_volume("vol-1", 1), {"AccountId": ONE, "ResourceId": "i-1"}]
+    project.write("bucket/items.json", rows)
+    with pytest.raises(ValueError, match="after an export it is what PowerShell's cmdlets print"):
+        Record([project.root / "bucket"], None)
 
 
 def test_what_macos_and_aws_config_leave_is_not_noted(project: Project) -> None:
@@ -301,7 +366,7 @@ def test_folder_without_an_export_is_an_error(project: Project) -> None:
     with pytest.raises(ValueError, match="bucket holds no export of AWS Config, only 0 other"):
         Record([folder], None)
     project.write("bucket/a.json", CLOUDTRAIL)
-    with pytest.raises(ValueError, match=r"only 1 other file \(.*a\.json\)"):
+    with pytest.raises(ValueError, match=r"only 1 other file \(.*a\.json is of another form\)"):
         Record([folder], None)
 
 
@@ -326,7 +391,9 @@ def test_batch_of_messages_without_an_item_is_noted(project: Project) -> None:
 def test_something_else_after_an_export_is_an_error(project: Project) -> None:
     texts = [json.dumps(each) for each in (make_snapshot(make_volume("vol-1", 1)), CLOUDTRAIL)]
     path = project.write("bucket/items.json", "\n".join(texts))
-    with pytest.raises(ValueError, match=re.escape(f"{path}: after an export it must be")):
+    with pytest.raises(
+        ValueError, match=re.escape(f"{path}: after an export it is of another form")
+    ):
         Record([project.root / "bucket"], None)
 
 
@@ -397,7 +464,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "an archive": ("PK\x03\x04\x1b]0;title\x07\x1b[2J", " is a zip archive: unpack it first."),
     "no JSON": (
         "\x1b]0;title\x07\x1b[2J",
-        " is not JSON (lexical error: invalid char in json text",
+        " is not JSON: lexical error: invalid char in json text.",
     ),
     "a list of something": ({"configurationItems": ["x"]}, "configurationItems must be objects, n"),
     "no list": ({"configurationItems": None}, " must be a configuration snapshot, a history file"),
@@ -448,8 +515,21 @@ LATER, EARLIER = (
         (make_history(LATER) | PAGE, False),
         (make_history(LATER, EARLIER | {"resourceId": "vol-2"}) | PAGE, False),
         (print_select(LATER, EARLIER) | {"NextToken": "2"}, False),
+        ({"NextToken": None} | print_select(LATER, EARLIER), True),
+        (print_select(LATER, EARLIER) | {"NextToken": None}, True),
+        (make_history(LATER) | {"nextToken": None, "configSnapshotId": None}, True),
     ],
-    ids=["a history", "by its CLI", "oldest first", "one item", "two resources", "a query"],
+    ids=[
+        "a history",
+        "by its CLI",
+        "oldest first",
+        "one item",
+        "two resources",
+        "a query",
+        "null before a query",
+        "null after a query",
+        "null after a history",
+    ],
 )
 def test_page_is_read_if_it_has_a_resources_newest_item(
     content: JsonObject, is_accepted: bool, project: Project
@@ -462,6 +542,35 @@ def test_page_is_read_if_it_has_a_resources_newest_item(
         message = re.escape(f"{path} has a nextToken, so it is one page of several: get all")
         with pytest.raises(ValueError, match=f"^{message}"):
             Record([path], None)
+
+
+def test_null_for_a_snapshots_id_makes_no_snapshot(project: Project) -> None:
+    content = {"configSnapshotId": None, "configurationItems": [LATER]}
+    record = Record([project.write("items.json", content)], None)
+    assert record.list_snapshots() == []
+
+
+SEVERAL_LISTS: dict[str, JsonObject] = {
+    "two lists of items": {"configurationItems": [LATER], "baseConfigurationItems": [LATER]},
+    "the first is empty": {"configurationItems": [], "BaseConfigurationItems": [LATER]},
+    "a file of AWS": make_snapshot(LATER) | {"baseConfigurationItems": [LATER]},
+    "rows and items": print_select(LATER) | {"configurationItems": [LATER]},
+    "messages and items": {"Records": [{"body": json.dumps(LATER)}], "configurationItems": [LATER]},
+    "a long list before": {
+        "configurationItems": [LATER] * 999,
+        "baseConfigurationItems": [LATER],
+    },
+    "an item after a list": {"configurationItems": [LATER] * 999, "configurationItem": LATER},
+}
+
+
+@pytest.mark.parametrize("content", SEVERAL_LISTS.values(), ids=SEVERAL_LISTS)
+def test_text_with_several_lists_is_an_error(content: JsonObject, project: Project) -> None:
+    path = project.write("bucket/items.json", content)
+    with pytest.raises(
+        ValueError, match=rf"^{re.escape(str(path))} has \w+ and \w+ in one JSON text"
+    ):
+        Record([project.root / "bucket"], None)
 
 
 @pytest.mark.parametrize("name", ["unprocessedResourceKeys", "UnprocessedResourceIdentifiers"])

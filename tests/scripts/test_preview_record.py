@@ -1,5 +1,6 @@
 """Which items count: the newest of each resource, in its account and Region, if it is there."""
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -232,6 +233,54 @@ REGIONS: dict[str, tuple[dict[str, JsonObject], dict[str, str]]] = {
 }
 
 
+CHANGED = {"configurationItem": make_role("10:00:00", "ResourceDeleted")}
+EVENTBRIDGE = {"source": "aws.config", "region": "us-east-1", "detail": CHANGED}
+LAMBDA = {
+    "invokingEvent": json.dumps(CHANGED),
+    "configRuleArn": f"arn:aws:config:us-east-1:{ONE}:config-rule/config-rule-1",
+}
+EVENTS: dict[str, Any] = {
+    "an event of EventBridge": EVENTBRIDGE,
+    "the same in SQS": {"Records": [{"body": json.dumps(EVENTBRIDGE)}]},
+    "an event of Lambda": LAMBDA,
+    "a list of events": [EVENTBRIDGE],
+}
+
+
+@pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS)
+def test_global_resource_is_of_the_region_of_its_event(event: Any, project: Project) -> None:
+    paths = [project.write(name, make_snapshot(make_role("08:00:00"))) for name in (NINE, WEST)]
+    record = Record([*paths, project.write("event.json", event)], None)
+    changes = {change.region: json.loads(change.item) for change in record.list_changes([ROLE])}
+    assert changes.keys() == {"us-east-1", "eu-west-1"}
+    assert changes["us-east-1"]["configurationItemStatus"] == "ResourceDeleted"
+    assert record.list_ids(ONE, "us-east-1", ROLE) == []
+    assert record.list_ids(ONE, "eu-west-1", ROLE) == ["one"]
+    assert not [note for note in record.list_notes() if note.startswith("A later")]
+
+
+@pytest.mark.parametrize(
+    "form", [dict, lambda item: name_as_api(item, is_text=False)], ids=["an item", "a row"]
+)
+def test_item_after_an_event_is_not_of_its_region(form: Any, project: Project) -> None:
+    role = make_role("10:00:00") | {"resourceId": "two"}
+    path = project.write("items.json", [EVENTBRIDGE, form(role)])
+    record = Record([path], None)
+    places = {change.resource_id: change.region for change in record.list_changes([])}
+    assert places == {"one": "us-east-1", "two": "global"}
+
+
+@pytest.mark.parametrize(("time", "is_noted"), [("07:00:00", False), ("10:00:00", True)])
+def test_later_item_of_no_region_is_noted(time: str, is_noted: bool, project: Project) -> None:
+    paths = (
+        project.write(NINE, make_snapshot(make_role("08:00:00"))),
+        project.write("items.json", [make_role(time, "ResourceDeleted")]),
+    )
+    note = "A later item tells no Region, so the earlier one of a Region may be old: 1 (one of "
+    notes = list(Record(paths, None).list_notes())
+    assert notes == ([f"{note}{ONE})."] if is_noted else [])
+
+
 @pytest.mark.parametrize(("files", "expected"), REGIONS.values(), ids=REGIONS)
 def test_global_resource_is_of_the_region_of_its_file(
     files: dict[str, JsonObject], expected: dict[str, str], project: Project
@@ -318,7 +367,7 @@ def test_whole_bucket_is_previewed_as_its_newest_items_say(project: Project) -> 
     ]
     assert [record.list_ids(*place, VOLUME) for place in places] == [["vol-1", "vol-3"]] * 4
     not_read, left_out = record.list_notes()
-    assert ": 4 other files (" in not_read
+    assert not_read.startswith("Not read, because each is of another form: 4 files (")
     first = [f"vol-9 of {account} in {region}" for account, region in places[:3]]
     assert left_out.endswith(f"of their account and Region: 4 ({', '.join(first)} and 1 more).")
 
@@ -368,6 +417,14 @@ def test_item_and_file_of_different_accounts_are_an_error(
         Record([path], None)
 
 
+@pytest.mark.parametrize("name", ["awsAccountId", "awsRegion", "resourceType"])
+def test_name_that_moves_the_cursor_is_an_error(name: str, project: Project) -> None:
+    path = project.write("items.json", [make_volume("vol-1", 1, **{name: "a\x1b[1A"})])
+    message = re.escape(f"{name} must be printable, not 'a\\x1b[1A'.")
+    with pytest.raises(ValueError, match=message):
+        Record([path], None)
+
+
 UNUSABLE: dict[str, tuple[str, Any, str]] = {
     "no time": (CAPTURED, ABSENT, "is missing"),
     "a time that is none": (CAPTURED, "noon", "must be a time, not 'noon'"),
@@ -389,7 +446,7 @@ def test_item_without_a_time_stops_lists_of_its_type(
     record = Record([path], types)
     if types:
         (kept,) = list_items(record)
-        assert kept == item, "the rule says what is wrong with it"
+        assert kept == item
     assert record.list_ids(ONE, "us-east-1", ROLE) == ["one"]
     with pytest.raises(ValueError, match=re.escape(f"{path}: item 3 (vol-1): {name} {problem}")):
         record.list_ids(ONE, "us-east-1", VOLUME)
