@@ -93,6 +93,8 @@ def test_built_function_answers_as_in_make_run(
     aws.prepare_rule(rule)
     if aws.answers:
         pytest.skip(f"events/{rule}/state.py has ANSWERS, which moto's server does not know")
+    # What a state.py registers on its session reaches no other process: here it counts nowhere.
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", aws.make_session(aws.region))
     name = f"{get_name(rule)}Function"
     template = load_template()
     function = template["Globals"]["Function"] | template["Resources"][name]["Properties"]
@@ -100,8 +102,6 @@ def test_built_function_answers_as_in_make_run(
     server.start()
     host, port = server.get_host_and_port()
     process, address = start_emulator(built / name, function["Handler"], f"http://{host}:{port}")
-    # What a state.py registers on its session reaches no other process: here it counts nowhere.
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", aws.make_session(aws.region))
     try:
         for path in list_sample_events(rule):
             event = read_event(rule, path.stem)
