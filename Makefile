@@ -12,6 +12,8 @@ SAM := .venv-sam/bin/python -m samcli
 # uv makes the environments: the one on the PATH, or one that pip installs into .venv.
 UV_ON_PATH := $(shell command -v uv)
 UV := $(or $(UV_ON_PATH),.venv/bin/uv)
+# What is there when .venv is; another way of making it makes it again.
+VENV := $(if $(UV_ON_PATH),.venv/by-uv,.venv/bin/uv)
 INSTALL := $(UV) pip install --quiet --python
 # An option of a command, if the variable of that name is given; ALL=0 means no. The shell quotes it.
 option = $(if $($(1)),--$(2) "$$$(1)")
@@ -53,7 +55,7 @@ organization: .venv/dev  ## write organization.json, the stack for every account
 rule: .venv/run  ## make a rule of your own: NAME=s3_bucket_versioning LIKE=desired_instance_type
 	@$(RUN_MODULE) scripts.make_rule "$(NAME)" "$(LIKE)"
 
-lock: .venv/uv  ## compile requirements/ from pyproject.toml, with the newest versions
+lock: $(VENV)  ## compile requirements/ from pyproject.toml, with the newest versions
 	@for group in setup run dev sam sdk-oldest; do \
 	  $(UV) pip compile --quiet --universal --upgrade --python-version 3.13 --no-emit-index-url \
 	    --annotation-style line --custom-compile-command "make lock" \
@@ -62,7 +64,7 @@ lock: .venv/uv  ## compile requirements/ from pyproject.toml, with the newest ve
 clean:  ## remove what the other commands made
 	rm -rf organization.json .aws-sam .venv .venv-sam .sdk-oldest .coverage .*_cache
 
-.venv/uv: requirements/setup.txt
+$(VENV): requirements/setup.txt
 ifdef UV_ON_PATH
 	@$(UV) venv --quiet --clear --python $(PYTHON) .venv
 else
@@ -74,9 +76,9 @@ else
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 endif
 	@touch $@
-.venv/run .venv/dev: .venv/%: .venv/uv requirements/run.txt requirements/%.txt
+.venv/run .venv/dev: .venv/%: $(VENV) requirements/run.txt requirements/%.txt
 	@$(INSTALL) .venv/bin/python --requirement requirements/$*.txt && touch $@
-.venv-sam/ready: .venv/uv requirements/sam.txt
+.venv-sam/ready: $(VENV) requirements/sam.txt
 	@echo "Setting up .venv-sam (once)"
 	@$(UV) venv --quiet --clear --python .venv/bin/python .venv-sam
 	@$(INSTALL) .venv-sam/bin/python --requirement requirements/sam.txt && touch $@
