@@ -308,7 +308,7 @@ def check_rule_names(rules: list[str]) -> Iterator[str]:
             )
 
 
-def check_names(_rules: list[str]) -> Iterator[str]:
+def check_resource_names(_rules: list[str]) -> Iterator[str]:
     """Ask for one resource or output of each name: of two, YAML keeps the last one silently."""
     for section in re.split(r"^(?=\w)", (ROOT / "template.yaml").read_text(), flags=re.MULTILINE):
         for name, number in Counter(re.findall(r"^  (\w+):", section, re.MULTILINE)).items():
@@ -406,7 +406,7 @@ def find_unknown_types(names: Iterable[str]) -> list[str]:
 # Sample events
 
 
-def read_event(path: Path) -> tuple[JsonObject, JsonObject, JsonObject]:
+def open_event(path: Path) -> tuple[JsonObject, JsonObject, JsonObject]:
     """Return the event, its invoking event and its rule parameters; ValueError if one is bad."""
     event = load_event(path)
     return (
@@ -432,7 +432,7 @@ def check_events(rule: str) -> Iterator[str]:
     configured = read_rule(rule)
     for path in list_sample_events(rule):
         try:
-            event, invoking_event, parameters = read_event(path)
+            event, invoking_event, parameters = open_event(path)
         except ValueError as ex:
             yield f"{str(ex).rstrip('.')}: correct it."
         else:
@@ -470,7 +470,7 @@ def check_results(rule: str) -> Iterator[str]:
     events, shown = {}, set()
     for path in list_sample_events(rule):
         try:
-            events[path], invoking_event, _parameters = read_event(path)
+            events[path], invoking_event, _parameters = open_event(path)
         except ValueError:
             return  # check_events says why
         shown.add(invoking_event.get("messageType"))
@@ -514,7 +514,7 @@ CHECKS_OF_ALL_RULES: tuple[Callable[[list[str]], Iterable[str]], ...] = (
     check_shared_text,
     check_descriptions,
     check_rule_names,
-    check_names,
+    check_resource_names,
     check_outputs,
     check_defaults,
     check_version,

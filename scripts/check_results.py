@@ -7,7 +7,7 @@ from pathlib import Path
 from scripts.events import find_item, find_region
 from scripts.invocation import Outcome
 from scripts.local_aws import LocalAws, run_rule, start_local_aws
-from scripts.sample_items import CAPTURED, parse_time
+from scripts.sample_items import CAPTURED, read_seconds
 from scripts.template import ROOT, JsonObject
 
 CREATED = "notificationCreationTime"
@@ -89,7 +89,7 @@ def is_timely(event: JsonObject, outcome: Outcome, aws: LocalAws) -> bool:
             for item in (find_item(event), *aws.items)
             if item.get("resourceId") == each["ComplianceResourceId"]
         ]
-        known = [parse_time(CAPTURED, time) for time in (created, *items) if time]
+        known = [read_seconds(CAPTURED, time) for time in (created, *items) if time]
         if not any(abs(each["OrderingTimestamp"] - time) < 1 for time in known):
             return False
     return True

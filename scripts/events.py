@@ -5,7 +5,11 @@ import gzip
 import json
 import re
 import zlib
+from functools import cache
 from pathlib import Path
+
+import boto3
+from botocore.exceptions import UnknownRegionError
 
 from scripts.command_line import split_paths
 from scripts.template import ROOT, JsonObject, list_rules
@@ -113,6 +117,16 @@ def find_region(event: JsonObject) -> str:
         return region
     arn = rule_arn or item_arn
     return HOME_REGIONS.get(arn["partition"] if arn else "", DEFAULT_REGION)
+
+
+@cache
+def find_partition(region: str) -> str:
+    """Return the partition of a Region: aws, aws-cn, aws-us-gov or another."""
+    try:
+        partition: str = boto3.Session().get_partition_for_region(region)
+    except UnknownRegionError:
+        return "aws"
+    return partition
 
 
 def find_item(event: JsonObject) -> JsonObject:

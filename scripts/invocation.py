@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from unittest import mock
 
-from scripts.output import format_result
+from scripts.output import count, format_result
 from scripts.template import ROOT, JsonObject
 
 RESULTS_SHOWN = 10  # results of one event
@@ -84,6 +84,13 @@ def invoke(
     finally:
         root.removeHandler(log)
     return Outcome(list(evaluations), list(calls), error, frames, written.getvalue().splitlines())
+
+
+def summarize(outcomes: list[Outcome]) -> str:
+    """Return how many events there were, and what came of them."""
+    results = Counter(each["ComplianceType"] for one in outcomes for each in one.evaluations)
+    results["ERROR"] = sum(bool(one.error) for one in outcomes)
+    return f"{len(outcomes)} event{'s' if len(outcomes) > 1 else ''}: {count(results)}"
 
 
 def print_outcome(outcome: Outcome, indent: str, *, show_all: bool, show_log: bool) -> None:

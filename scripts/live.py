@@ -8,7 +8,6 @@ is read, and the local AWS, which removes the caller's settings, is not imported
 import json
 import os
 import re
-from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,8 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from scripts.command_line import run_command
 from scripts.events import choose_events, find_region, parse_arguments
-from scripts.invocation import Outcome, invoke, load_rule, print_outcome
-from scripts.output import count
+from scripts.invocation import Outcome, invoke, load_rule, print_outcome, summarize
 from scripts.template import JsonObject
 
 NOT_SHOWN = (
@@ -127,7 +125,7 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ |= {"AWS_REGION": caller.region, "AWS_DEFAULT_REGION": caller.region}  # as in Lambda
     boto3.setup_default_session(region_name=caller.region)
     calls.watch(boto3.DEFAULT_SESSION)
-    load_once, outcomes, results = cache(load_rule), list[Outcome](), Counter[str]()
+    load_once, outcomes = cache(load_rule), list[Outcome]()
     width = max(len(f"{name}/{path.stem}") for name, path, _ in cases) + 2
     for name, path, event in cases:
         print(f"{name}/{path.stem}".ljust(width), end="", flush=True)
@@ -138,11 +136,9 @@ def main(arguments: list[str] | None = None) -> int:
         outcome = invoke(name, partial(load_once, name), moved, calls.made, calls.evaluations)
         print_outcome(outcome, " " * width, show_all=chosen.all, show_log=chosen.log)
         outcomes.append(outcome)
-        results.update(each["ComplianceType"] for each in outcome.evaluations)
-        results["ERROR"] += bool(outcome.error)
-    print(f"\n{len(outcomes)} event{'s' if len(outcomes) > 1 else ''}: {count(results)}")
+    print(f"\n{summarize(outcomes)}")
     print(describe_run(caller, calls, outcomes))
-    return 1 if results["ERROR"] or not outcomes else 0
+    return 0 if outcomes and not any(each.error for each in outcomes) else 1
 
 
 if __name__ == "__main__":

@@ -33,9 +33,8 @@ from moto.config.exceptions import (
 from moto.config.models import config_backends
 from moto.config.responses import ConfigResponse
 from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
-from moto.utilities.utils import get_partition
 
-from scripts.events import DEFAULT_REGION, find_region
+from scripts.events import DEFAULT_REGION, find_partition, find_region
 from scripts.invocation import Outcome, invoke, load_rule
 from scripts.sample_items import CAPTURED, read_recorded_items
 from scripts.template import JsonObject
@@ -117,14 +116,18 @@ class LocalAws:
         deleted = {item["resourceId"] for item in known if "Deleted" in item.get(status, "OK")}
         return sorted({item["resourceId"] for item in known} - deleted)
 
+    def list_history(self, resource_type: str, resource_id: str) -> list[JsonObject]:
+        """Return the recorded items of a resource."""
+        resource = resource_type, resource_id
+        return [
+            each for each in self.items if (each["resourceType"], each["resourceId"]) == resource
+        ]
+
     def find_newest(self, resource_type: str, resource_id: str) -> JsonObject | None:
         """Return the newest item of a resource; None if it is deleted or was never recorded."""
         if resource_id not in self.list_ids(resource_type):
             return None
-        resource = resource_type, resource_id
-        known = [
-            each for each in self.items if (each["resourceType"], each["resourceId"]) == resource
-        ]
+        known = self.list_history(resource_type, resource_id)
         return max(known, key=lambda each: float(each[CAPTURED]))
 
     def load_sample_state(self, folder: Path) -> None:
@@ -249,7 +252,7 @@ def start_recorder(account_id: str, region: str) -> None:
     """Let AWS Config record all types in the account and Region."""
     config = config_backends[account_id][region]
     group = {"allSupported": True, "includeGlobalResourceTypes": True}
-    role_arn = f"arn:{get_partition(region)}:iam::{account_id}:role/recorder"
+    role_arn = f"arn:{find_partition(region)}:iam::{account_id}:role/recorder"
     config.put_configuration_recorder(
         {"name": "default", "roleARN": role_arn, "recordingGroup": group}
     )
@@ -273,9 +276,7 @@ def answer_for_config(aws: LocalAws) -> Iterator[None]:
     def get_resource_config_history(request: ConfigResponse) -> str:
         asked = json.loads(request.body)
         resource = asked["resourceType"], asked["resourceId"]
-        known = [
-            each for each in aws.items if (each["resourceType"], each["resourceId"]) == resource
-        ]
+        known = aws.list_history(*resource)
         if not known:
             raise ResourceNotDiscoveredException(*resource)
         earlier, later = asked.get("earlierTime", 0), asked.get("laterTime", float("inf"))

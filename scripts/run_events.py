@@ -1,13 +1,11 @@
 """Run Lambda events through the rules on this machine; print what AWS Config is sent."""
 
-from collections import Counter
 from itertools import groupby
 
 from scripts.command_line import run_command
 from scripts.events import choose_events, find_region, parse_arguments
-from scripts.invocation import print_outcome
+from scripts.invocation import Outcome, print_outcome, summarize
 from scripts.local_aws import clean_environment, run_rule, start_local_aws
-from scripts.output import count
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -18,7 +16,7 @@ def main(arguments: list[str] | None = None) -> int:
         (rule, path, event, find_region(event))
         for rule, path, event in choose_events(chosen.events, chosen.rule)
     ]
-    results: Counter[str] = Counter()
+    outcomes: list[Outcome] = []
     width = max(len(f"{name}/{path.stem}") for name, path, *_ in cases) + 2
     # Each rule, folder and Region has an AWS of its own, which its state.py prepares.
     for key, group in groupby(cases, lambda case: (case[0], case[1].parent, case[3])):
@@ -30,10 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
                 print(f"{name}/{path.stem}".ljust(width), end="", flush=True)
                 outcome = run_rule(name, event, aws)
                 print_outcome(outcome, " " * width, show_all=chosen.all, show_log=chosen.log)
-                results.update(each["ComplianceType"] for each in outcome.evaluations)
-                results["ERROR"] += bool(outcome.error)
-    print(f"\n{len(cases)} event{'s' if len(cases) > 1 else ''}: {count(results)}")
-    return 1 if results["ERROR"] else 0
+                outcomes.append(outcome)
+    print(f"\n{summarize(outcomes)}")
+    return 1 if any(each.error for each in outcomes) else 0
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ def to_api_form(given: Any) -> JsonObject:
             relationship["relationshipName"] = relationship.pop("name")
     for name in (CAPTURED, "resourceCreationTime"):
         if name in item:
-            item[name] = parse_time(name, item[name])
+            item[name] = read_seconds(name, item[name])
     return item
 
 
@@ -101,7 +101,7 @@ def is_json(text: Any) -> bool:
     return True
 
 
-def parse_time(name: str, value: Any) -> float:
+def read_seconds(name: str, value: Any) -> float:
     """Return the seconds of a time, an ISO string or a number; ValueError if nobody can read it."""
     try:
         return float(parse_timestamp(value).timestamp())

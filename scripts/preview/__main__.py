@@ -95,6 +95,13 @@ def main(arguments: list[str] | None = None) -> int:
         missing += [] if result.is_previewed else [rule.name]
     if chosen.csv:
         write_csv(chosen.csv, rows)
+    return find_exit_code(chosen, rows, missing, comparison)
+
+
+def find_exit_code(
+    chosen: argparse.Namespace, rows: list[Row], missing: list[str], comparison: Comparison | None
+) -> int:
+    """Return 1 if something is missing or wrong, 3 if --fail asks for it, and else 0."""
     was_there = comparison is not None and any(map(comparison.has_rule, missing))
     is_expected = chosen.rule or chosen.fail or was_there
     results = {row.compliance_type for row in rows}

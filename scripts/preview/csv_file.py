@@ -9,8 +9,8 @@ from pathlib import Path
 from scripts.local_aws import COMPLIANCE_TYPES
 from scripts.preview.evaluation import Row
 
-HEADER = [name.replace("_", " ") for name in Row._fields[:-1]]
-RESULTS = (*COMPLIANCE_TYPES, "ERROR")
+CSV_HEADER = [name.replace("_", " ") for name in Row._fields[:-1]]
+RESULT_KINDS = (*COMPLIANCE_TYPES, "ERROR")
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
 
 
@@ -51,7 +51,7 @@ def write_rows(path: Path, rows: list[Row]) -> None:
     """Write every row to a file that a spreadsheet opens; no cell of it is a formula."""
     with path.open("w", newline="", encoding="utf-8-sig") as file:
         table = csv.writer(file)
-        table.writerow(HEADER)
+        table.writerow(CSV_HEADER)
         for row in rows:
             table.writerow(f"'{cell}" if cell.startswith(FORMULA) else cell for cell in row[:-1])
 
@@ -64,11 +64,11 @@ def read_csv(path: Path) -> Iterator[list[str]]:
     fix = "use the file as the preview wrote it (CSV=)"
     with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
         table = csv.reader(file)
-        if next(table, None) != HEADER:
+        if next(table, None) != CSV_HEADER:
             raise ValueError(f"{path} does not begin as the CSV file of a preview: {fix}.")
         for row in table:
             where = f"{path}, line {table.line_num}"
-            if len(row) != len(HEADER) or row[5] not in RESULTS:
+            if len(row) != len(CSV_HEADER) or row[5] not in RESULT_KINDS:
                 raise ValueError(f"{where} is no result of a preview: {fix}.")
             if len(row[1]) != 12:  # a spreadsheet writes 1.23E+11, or drops a zero
                 raise ValueError(

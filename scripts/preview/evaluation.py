@@ -5,17 +5,16 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import boto3
 import botocore.session
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
-from botocore.exceptions import UnknownRegionError
 from tqdm import tqdm
 
-from scripts.events import DEFAULT_REGION
+from scripts.events import DEFAULT_REGION, find_partition
 from scripts.invocation import Outcome
 from scripts.local_aws import ACCOUNTS, LocalAws, run_rule, start_local_aws
 from scripts.preview.items import format_time, parse_time
@@ -183,16 +182,6 @@ def build_event(
         "accountId": account,
         "evaluationMode": "DETECTIVE",
     }
-
-
-@cache
-def find_partition(region: str) -> str:
-    """Return the partition of a Region: aws, aws-cn, aws-us-gov or another."""
-    try:
-        partition: str = boto3.Session().get_partition_for_region(region)
-    except UnknownRegionError:
-        return "aws"
-    return partition
 
 
 def preview(rule: ConfigRule, record: Record) -> Preview:

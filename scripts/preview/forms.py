@@ -188,7 +188,7 @@ def find_form(export: Export, reader: Reader) -> bool:
     name = beginning.lists[0] if beginning.lists else None
     reader.number, reader.top_level = 0, None
     if name is None and MESSAGE_FIELDS.isdisjoint(beginning.fields):
-        check_names(beginning.fields)
+        check_cmdlet_names(beginning.fields)
         export.messages[OTHER_KIND] += 1
         deque(stream_items(export, reader, UNREAD, beginning), maxlen=0)
         return False
@@ -267,9 +267,9 @@ def read_value(export: Export, name: str | None, value: Any, position: int) -> J
         export.is_query = True
         return row
     check_lists(export.path, name, row)
-    item = find_item(export, row)
+    item = unwrap_item(export, row)
     if item is None and isinstance(row, dict):
-        check_names(row)
+        check_cmdlet_names(row)
         # Whoever writes such a list wraps every message; CloudTrail's logs are long.
         if name in MESSAGE_LISTS and position == 1 and MESSAGE_FIELDS.isdisjoint(row):
             raise NotExportError(OTHER_FORM)
@@ -285,7 +285,7 @@ def is_row(value: JsonObject, name: str | None) -> bool:
     )
 
 
-def find_item(export: Export, value: Any) -> JsonObject | None:
+def unwrap_item(export: Export, value: Any) -> JsonObject | None:
     """Return the item in a message, however wrapped; None, and counted, without one."""
     kind = OTHER_KIND
     while isinstance(value := parse(value), dict):
@@ -297,14 +297,14 @@ def find_item(export: Export, value: Any) -> JsonObject | None:
             export.has_lambda_event = True
         elif value.get("source", "aws.config") != "aws.config":  # EventBridge's, of other services
             break
-        export.item_region = find_region(value) or export.item_region
+        export.item_region = find_wrapper_region(value) or export.item_region
         wrapper = next((name for name in WRAPPERS if name in value), None)
         value = value[wrapper] if wrapper else None
     export.messages[kind] += 1
     return None
 
 
-def find_region(message: JsonObject) -> str:
+def find_wrapper_region(message: JsonObject) -> str:
     """Return the Region that an event of EventBridge, or of Lambda, tells; nothing without one."""
     region = message.get("region") if "detail" in message else None
     if isinstance(arn := message.get("configRuleArn"), str):
@@ -323,7 +323,7 @@ def check_lists(path: Path, name: str | None, value: Any) -> None:
         raise ValueError(f"{path} mixes items and lists of them: give each a file of its own.")
 
 
-def check_names(fields: Collection[str]) -> None:
+def check_cmdlet_names(fields: Collection[str]) -> None:
     """Raise a NotExportError if the fields have the names that AWS's cmdlets give them."""
     if len({"AccountId", "ResourceId", "ResourceType"}.intersection(fields)) > 1:
         raise NotExportError(POWERSHELL)
